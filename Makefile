@@ -1,0 +1,53 @@
+# Every target sets up what it needs; a fresh machine with Python 3.11 is enough.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help setup check format test test-faults bench demo lock clean docs
+
+help:            ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP)  ## .venv with locked versions and the project itself
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet "uv>=0.9,<1"
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	touch $(STAMP)
+
+check: setup     ## formatting, lint, types, import contracts, generated docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/reference.py --check
+
+format: setup    ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+test: setup      ## everything but benchmarks
+	$(BIN)/python -m pytest
+
+test-faults: setup  ## only kills, cuts and stalls
+	$(BIN)/python -m pytest tests/faults
+
+bench: setup     ## CPU µs per event of each floor and end to end; judges nothing
+	$(BIN)/python -m tests.bench
+
+demo: setup      ## examples/01-hello for real: gateway, events, what arrived where and why
+	$(BIN)/python examples/01-hello/demo.py
+
+docs: setup      ## write the generated reference pages
+	$(BIN)/python scripts/reference.py
+
+lock: setup      ## newest versions inside the ranges, with hashes and without addresses
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+	  --no-annotate --python-version 3.11 pyproject.toml -o requirements/runtime.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+	  --no-annotate --python-version 3.11 --group dev pyproject.toml -o requirements/dev.txt
+
+clean:           ## remove what was built
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -1,0 +1,291 @@
+"""The contract of a transport: what a plugin must do, and all that it must do.
+
+A transport stores events durably in named channels and hands them out to groups. It does no
+retries, no batching and no policy: the portable side (`channel.py`, the reader, the trigger)
+does those once for everybody. `mesh_gateway.testing.TransportConformance` is the definition;
+this file is its prose.
+
+Names. A *channel* is named by the core as `ns/broker`, `ns/broker:dead-letters` or
+`ns/broker:parked:trigger`; how it is called in the broker (a topic, a queue) is the
+transport's own business, told to it by `ensure(ChannelSpec)`. A *group* is a set of readers
+that share a channel's events; two groups each get all of them.
+
+Time. All moments are Unix seconds (float), all lengths seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from mesh_gateway.event import Event
+
+TRANSPORT_API = 1
+"""Version of this contract; a plugin names the one it was built for, checked when it is loaded."""
+
+SHARED = "shared"
+"""The group of a broker's one shared reader. A dedicated reader's group is its trigger's name."""
+
+
+class Purpose(StrEnum):
+    """What a channel is for; a transport may store each differently."""
+
+    EVENTS = "events"
+    DEAD_LETTERS = "dead-letters"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSpec:
+    """A channel to be ensured. `groups` are all the groups that will read it."""
+
+    namespace: str
+    broker: str
+    purpose: Purpose = Purpose.EVENTS
+    trigger: str | None = None
+    groups: tuple[str, ...] = (SHARED,)
+    options: tuple[tuple[str, str], ...] = ()
+    """The broker document's settings for this channel (a Knative ConfigMap's data), as pairs."""
+
+    @property
+    def name(self) -> str:
+        """The channel's name in every call of the contract."""
+        base = f"{self.namespace}/{self.broker}"
+        if self.purpose is Purpose.EVENTS:
+            return base
+        if self.purpose is Purpose.DEAD_LETTERS:
+            return f"{base}:dead-letters"
+        return f"{base}:parked:{self.trigger}"
+
+
+class Ensure(StrEnum):
+    """How far `Transport.ensure` may go."""
+
+    CREATE = "create"
+    VERIFY = "verify"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference between what a channel should be and what it is."""
+
+    channel: str
+    what: str
+    wanted: str
+    found: str
+    hint: str = ""
+
+
+class Level(StrEnum):
+    """What a check is about, in the order in which they make sense."""
+
+    CONNECT = "connect"
+    AUTH = "auth"
+    TOPOLOGY = "topology"
+    PERMISSION = "permission"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding of `Transport.check`. `hint` says what to do when it is not `ok`."""
+
+    name: str
+    level: Level
+    ok: bool
+    detail: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a group that does not exist yet begins to read; an existing group goes on."""
+
+    at: Literal["latest", "earliest", "timestamp", "position"]
+    timestamp: float | None = None
+    position: str | None = None
+
+
+LATEST = Start("latest")
+EARLIEST = Start("earliest")
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One received event in flight, handed out by `Subscription.receive`.
+
+    `pending` belongs to the reader: how many triggers still hold it. It may be settled when
+    that is 0. Everything else is read-only.
+    """
+
+    event: Event
+    token: Any
+    """Opaque to everybody but the subscription that made it."""
+    position: str
+    """Where the event lies in its channel; sorts by time within a partition only."""
+    key: str | None = None
+    """Ordering key where the transport keeps order per key or partition."""
+    attempt: int | None = None
+    """How often it has been handed out, where the transport counts; first time = 1."""
+    enqueued_at: float | None = None
+    pending: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a transport can do, as values. Declaring less than the truth is allowed, more is a lie.
+
+    `describe transport` prints these, and `lint` compares them with what each trigger needs.
+    """
+
+    ordering: Literal["none", "key", "channel"] = "none"
+    """Within which bounds the order of publishing is the order of receiving."""
+    settle: Literal["individual", "watermark"] = "individual"
+    """`watermark`: an unsettled event holds back the durable position of those after it."""
+    delay: float = 0.0
+    """Longest delay in seconds that `release(delay=…)` honours; 0 = none, inf = any."""
+    lease: float | None = None
+    """Seconds after which an unsettled event is handed out again by itself; None = never."""
+    groups: bool = True
+    """Two groups on one channel each get every event."""
+    seek: frozenset[Literal["position", "timestamp"]] = frozenset()
+    """What a group's `Start` may name besides latest and earliest."""
+    browse: bool = False
+    measure: bool = False
+    counts_attempts: bool = False
+    dedup: float | None = None
+    """Seconds within which a second publish of the same (source, id) is dropped; None = never."""
+    max_event_bytes: int | None = None
+    """Largest encoded event; None = as the gateway's own limit says."""
+    max_batch: int = 1000
+    """Most events in one `publish`; the portable side never sends more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event found by browsing, outside of any group."""
+
+    position: str
+    event: Event
+    enqueued_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a group has not settled yet. `oldest_age` in seconds, None when there is nothing."""
+
+    events: int
+    oldest_age: float | None
+
+
+class Subscription(Protocol):
+    """A group's reading of one channel. One task receives; settle and release from anywhere."""
+
+    async def receive(self, limit: int) -> Sequence[Delivery]:
+        """Up to `limit` events, oldest first; waits about a second at most; may be empty.
+
+        An event is handed out once until it is released, its lease ends or the group's
+        subscription is opened anew. Cancelling it loses nothing. Raises `TransportError`.
+        """
+        ...
+
+    async def settle(self, done: Sequence[Delivery]) -> None:
+        """These are finished and are not handed out again. Idempotent.
+
+        May return before the fact is durable: after a crash a settled event may come again.
+        A clean `close` makes it durable.
+        """
+        ...
+
+    async def release(self, back: Sequence[Delivery], delay: float | None = None) -> None:
+        """These were not processed: hand them out again (after `delay`). Costs no attempt, never dead-letters.
+
+        A `delay` beyond `Capabilities.delay` raises `Unsupported`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop reading; settles are flushed, the rest stays for the group's next subscription."""
+        ...
+
+
+class Transport(Protocol):
+    """A plugin's whole duty."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def open(self) -> None:
+        """Connect. Raises `TransportError`; may be called again after `close`."""
+        ...
+
+    async def check(self) -> list[Check]:
+        """Connection, authentication, topology, permission, as findings; raises nothing."""
+        ...
+
+    async def ensure(self, channel: ChannelSpec, mode: Ensure) -> list[Drift]:
+        """Make the channel and its groups (`create`) or look at them (`verify`); idempotent.
+
+        Drift is returned, not raised. A group made here begins at the channel's start
+        (`earliest`) unless `subscribe` made it before. Raises `ChannelGone` in `verify`
+        mode if the channel is not there.
+        """
+        ...
+
+    async def publish(self, channel: str, events: Sequence[Event]) -> None:
+        """Durable when it returns. Else raises `PublishError`, or another `TransportError`
+        when nothing at all was stored. At most `capabilities.max_batch` events. Safe to call
+        concurrently. Cancelling it leaves the outcome unknown.
+        """
+        ...
+
+    async def subscribe(self, channel: str, group: str, start: Start) -> Subscription:
+        """Begin to read as `group`; `start` counts only for a group that does not exist yet."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and disconnect. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class Browsable(Protocol):
+    """Looking into a channel without taking anything out of it."""
+
+    async def browse(self, channel: str, *, after: str | None, limit: int) -> Sequence[Stored]:
+        """Up to `limit` events behind position `after` (None = from the start), oldest first."""
+        ...
+
+
+@runtime_checkable
+class Removable(Protocol):
+    """Taking single events out of a channel for good (redrive and purge of dead letters)."""
+
+    async def remove(self, channel: str, positions: Sequence[str]) -> int:
+        """Remove these; how many were there. Durable when it returns."""
+        ...
+
+
+@runtime_checkable
+class Measurable(Protocol):
+    """Knowing how far behind a group is."""
+
+    async def backlog(self, channel: str, group: str) -> Backlog:
+        """What `group` has not settled in `channel`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TransportContext:
+    """What the gateway gives a transport besides its options."""
+
+    name: str
+    """The Transport document's name, for messages."""
+    state_directory: Path | None
+    """Where the embedded transport keeps its file; None = in memory."""
+    on_unreadable: Callable[[str, str], None] = field(default=lambda channel, why: None)
+    """Called with (channel, why) for a stored record that is no event any more. The transport
+    keeps the bytes durably and goes on; the gateway counts and logs."""
