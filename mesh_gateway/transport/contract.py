@@ -289,3 +289,6 @@ class TransportContext:
     on_unreadable: Callable[[str, str], None] = field(default=lambda channel, why: None)
     """Called with (channel, why) for a stored record that is no event any more. The transport
     keeps the bytes durably and goes on; the gateway counts and logs."""
+    on_fatal: Callable[[str], None] = field(default=lambda why: None)
+    """Called once when nothing this transport says can be trusted any more (a failed sync): the
+    gateway stops the process, and the next one reads what is really on the disk."""

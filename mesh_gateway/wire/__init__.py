@@ -1,0 +1,8 @@
+"""CloudEvents as bytes: HTTP (binary, structured, batch) and what a store keeps.
+
+Reading order: `text.py` (attribute values as header values), `http.py` (which mode, and binary),
+`json.py` (structured and batch), `stored.py` (one event as self-describing bytes). Pure functions,
+no I/O; `data` is never parsed or changed.
+
+May import: `event`, `attributes`, `errors`.
+"""

@@ -1,0 +1,126 @@
+"""The door of a broker: stamps an event and hands it to the channel; durable or refused, never in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from mesh_gateway.broker import ttl
+from mesh_gateway.delivery.reply import TTL
+from mesh_gateway.errors import MeshError
+from mesh_gateway.event import Event
+from mesh_gateway.transport.batch import Done
+from mesh_gateway.transport.channel import Channel
+
+ARRIVAL = "knativearrivaltime"
+
+RESERVED = "mesh"
+"""Attributes of ours: a producer's are taken off, or anybody could forge a dead letter's story."""
+
+
+class BrokerCounters:
+    """What one broker has taken in since the process started."""
+
+    __slots__ = ("accepted", "replies", "stripped")
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        """Events that became durable in its channel, replies included."""
+        self.replies = 0
+        self.stripped = 0
+        """Events that came with reserved `mesh*` attributes, which were removed."""
+
+
+class Broker:
+    """Accepts events for one channel. Safe to call from any callback of the event loop."""
+
+    def __init__(self, key: str, channel: Channel, *, now: Callable[[], float] = time.time) -> None:
+        self.key = key
+        self.channel = channel
+        self.counters = BrokerCounters()
+        self._now = now
+        self._second = -1
+        self._prefix = ""
+
+    def accept(self, events: Sequence[Event], done: Done) -> None:
+        """Store events from outside. `done(None)` once all are durable, `done(error)` if not all are.
+
+        Raises `HopsExhausted` at once, with nothing stored. `done` is never called before this
+        returns.
+        """
+        counters = self.counters
+        arrival = self._arrival()
+        if len(events) == 1:
+            channel_event = self._stamped(events[0], arrival, trusted=False)
+
+            def one(error: MeshError | None) -> None:
+                if error is None:
+                    counters.accepted += 1
+                done(error)
+
+            self.channel.publish(channel_event, one)
+            return
+        stamped = [self._stamped(event, arrival, trusted=False) for event in events]
+
+        def all_of_them(error: MeshError | None) -> None:
+            if error is None:
+                counters.accepted += len(stamped)
+            done(error)
+
+        self.channel.publish_all(stamped, all_of_them)
+
+    def accept_inside(self, event: Event, done: Done) -> None:
+        """Store an event from inside this gateway (a reply, another broker's copy, a dead letter)."""
+        stamped = self._stamped(event, self._arrival(), trusted=True)
+        counters = self.counters
+
+        def counted(error: MeshError | None) -> None:
+            if error is None:
+                counters.accepted += 1
+            done(error)
+
+        self.channel.publish(stamped, counted)
+
+    def accept_reply(self, reply: Event, done: Done) -> None:
+        """Store a subscriber's reply: from outside as to what it may carry, from inside as to its hops."""
+        counters = self.counters
+
+        def counted(error: MeshError | None) -> None:
+            if error is None:
+                counters.accepted += 1
+                counters.replies += 1
+            done(error)
+
+        self.channel.publish(self._stamped(reply, self._arrival(), trusted=False), counted)
+
+    def _stamped(self, event: Event, arrival: str, *, trusted: bool) -> Event:
+        attributes = dict(event.attributes)
+        kinds = event.kinds
+        attributes[TTL] = ttl.spend(attributes.get(TTL))
+        attributes[ARRIVAL] = arrival
+        if not trusted:
+            for name in event.attributes:
+                if name[:4] == RESERVED:
+                    return self._stripped(event, attributes)
+        if kinds is not None:
+            kinds = {name: kind for name, kind in kinds.items() if name not in (TTL, ARRIVAL)} or None
+        return Event(attributes, event.data, kinds, event.headers)
+
+    def _stripped(self, event: Event, attributes: dict[str, str]) -> Event:
+        self.counters.stripped += 1
+        kept = {name: value for name, value in attributes.items() if not name.startswith(RESERVED)}
+        kinds = {
+            name: kind
+            for name, kind in (event.kinds or {}).items()
+            if name in kept and name not in (TTL, ARRIVAL)
+        }
+        return Event(kept, event.data, kinds or None, event.headers)
+
+    def _arrival(self) -> str:
+        """Now as RFC 3339 with microseconds; the part down to the second is made once a second."""
+        now = self._now()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return f"{self._prefix}{int((now - second) * 1_000_000):06d}Z"

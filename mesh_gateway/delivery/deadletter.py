@@ -1,0 +1,173 @@
+"""Where an undeliverable event ends: the dead letter sink, else the broker's durable dead-letter channel.
+
+Nothing is ever dropped because it could not be delivered. The dead letter carries Knative's
+error extensions and ours:
+
+    knativeerrordest   the URL that failed
+    knativeerrorcode   the HTTP status; absent when there was no response
+    knativeerrordata   base64 of the first 1024 bytes of the response body; absent when empty
+    meshtrigger        namespace/name of the trigger whose copy this is
+    meshattempts       how often delivery was tried
+    meshreason         why it failed, in words
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+from mesh_gateway.delivery.insist import Insist
+from mesh_gateway.delivery.policy import RetryPolicy
+from mesh_gateway.delivery.schedule import Clock, Schedule
+from mesh_gateway.delivery.sink import Accepted, Outcome, Refused, Retry, Sink
+from mesh_gateway.errors import EventError
+from mesh_gateway.event import Event, Kind
+
+ERROR_DATA_BYTES = 1024
+"""Of the response body, before base64 (knative.md 0.1, row 16: decodable, as Kafka's broker does)."""
+
+REASON_LENGTH = 256
+
+ERROR_ATTRIBUTES = (
+    "knativeerrordest",
+    "knativeerrorcode",
+    "knativeerrordata",
+    "meshtrigger",
+    "meshattempts",
+    "meshreason",
+)
+"""What a dead letter carries beside the event, and what a redrive takes off again."""
+
+
+def dead_letter(
+    event: Event, *, trigger: str, address: str, outcome: Retry | Refused, attempts: int, reason: str
+) -> Event:
+    """The event as it is buried: unchanged but for the error attributes."""
+    attributes = {
+        **event.attributes,
+        "knativeerrordest": address,
+        "meshtrigger": trigger,
+        "meshattempts": str(attempts),
+        "meshreason": _printable(reason)[:REASON_LENGTH],
+    }
+    kinds: dict[str, Kind] = {**(event.kinds or {}), "meshattempts": "integer"}
+    for name in ("knativeerrorcode", "knativeerrordata"):
+        attributes.pop(name, None)
+        kinds.pop(name, None)
+    if outcome.code is not None:
+        attributes["knativeerrorcode"] = str(outcome.code)
+        kinds["knativeerrorcode"] = "integer"
+    if outcome.body:
+        attributes["knativeerrordata"] = base64.b64encode(outcome.body[:ERROR_DATA_BYTES]).decode()
+    return Event(attributes, event.data, kinds, event.headers)
+
+
+def without_error(event: Event) -> Event:
+    """The event as it was before it became a dead letter; for redrive."""
+    return event.with_attributes(dict.fromkeys(ERROR_ATTRIBUTES))
+
+
+def _printable(text: str) -> str:
+    """CloudEvents strings hold no control characters (CloudEvents 1.0.2, 2.3.1)."""
+    return "".join(c if c.isprintable() else " " for c in text) or "unknown"
+
+
+class DeadLetters:
+    """Buries one trigger's undeliverable copies; any number under way at once.
+
+    `done(where)` is called once the letter is durable: `sink` (2xx from the dead letter sink) or
+    `channel`. As long as neither takes it, it is tried on and the event stays unsettled.
+    """
+
+    def __init__(
+        self,
+        *,
+        trigger: str,
+        sink: Sink | None,
+        store: Insist,
+        policy: RetryPolicy,
+        clock: Clock,
+        chance: Callable[[], float],
+    ) -> None:
+        self._trigger = trigger
+        self._sink = sink
+        self._store = store
+        self._policy = policy
+        self._chance = chance
+        self._later: Schedule[_Letter] = Schedule(clock, self._post)
+        self.unburied = 0
+        """Copies that not even the dead-letter channel can hold; they stay unsettled."""
+
+    def bury(
+        self,
+        event: Event,
+        *,
+        address: str,
+        outcome: Retry | Refused,
+        attempts: int,
+        done: Callable[[str], None],
+    ) -> None:
+        """Take this copy to its durable end."""
+        letter = _Letter(event, address, outcome, attempts, done)
+        if self._sink is None:
+            self._keep(letter, outcome.why)
+        else:
+            self._post(letter)
+
+    def stop(self) -> None:
+        """Start nothing more; what is under way may still end."""
+        self._later.clear()
+
+    async def close(self) -> None:
+        """End what is under way without an end; frees connections."""
+        self.stop()
+        if self._sink is not None:
+            await self._sink.close()
+
+    def _event(self, letter: _Letter, reason: str) -> Event:
+        return dead_letter(
+            letter.event,
+            trigger=self._trigger,
+            address=letter.address,
+            outcome=letter.outcome,
+            attempts=letter.attempts,
+            reason=reason,
+        )
+
+    def _post(self, letter: _Letter) -> None:
+        assert self._sink is not None
+        letter.tries += 1
+        self._sink.send(self._event(letter, letter.outcome.why), letter, self._posted)
+
+    def _posted(self, letter: Any, outcome: Outcome) -> None:
+        if isinstance(outcome, Accepted):
+            letter.done("sink")
+        elif isinstance(outcome, Retry) and self._policy.again(letter.tries):
+            self._later.add(letter, self._policy.wait(letter.tries, outcome.after, self._chance()))
+        else:
+            self._keep(letter, f"{letter.outcome.why}; dead letter sink: {outcome.why}")
+
+    def _keep(self, letter: _Letter, reason: str) -> None:
+        def kept(error: EventError | None) -> None:
+            # Refused by the dead-letter channel for good: without a durable end it stays unsettled.
+            if error is None:
+                letter.done("channel")
+            else:
+                self.unburied += 1
+
+        self._store.store(self._event(letter, reason), kept)
+
+
+class _Letter:
+    __slots__ = ("address", "attempts", "done", "event", "outcome", "tries")
+
+    def __init__(
+        self, event: Event, address: str, outcome: Retry | Refused, attempts: int, done: Callable[[str], None]
+    ) -> None:
+        self.event = event
+        self.address = address
+        self.outcome = outcome
+        self.attempts = attempts
+        self.done = done
+        self.tries = 0

@@ -1,0 +1,94 @@
+"""What a trigger sends next: first come first served, or one at a time for each key."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from mesh_gateway.transport.contract import Delivery
+
+
+class Copy:
+    """A copy of an event for one trigger: from the offer to its durable end."""
+
+    __slots__ = ("attempt", "delivery", "finish", "lane", "size", "started")
+
+    def __init__(self, delivery: Delivery, finish: Callable[[Delivery], None], size: int) -> None:
+        self.delivery = delivery
+        self.finish = finish
+        self.size = size
+        self.attempt = 0
+        self.lane = ""
+        self.started = 0.0
+
+
+class Lanes(Protocol):
+    """Who is next. A copy is pushed once, popped for each attempt, and released at its end."""
+
+    def push(self, copy: Copy) -> None:
+        """A new copy waits."""
+        ...
+
+    def pop(self) -> Copy | None:
+        """The next copy that may be sent now."""
+        ...
+
+    def resume(self, copy: Copy) -> None:
+        """A popped copy is due for another attempt."""
+        ...
+
+    def release(self, copy: Copy) -> None:
+        """A popped copy has ended; its successor may go."""
+        ...
+
+
+class Unordered:
+    """First come, first served; a retry waits for nobody and nobody waits for it."""
+
+    def __init__(self) -> None:
+        self._ready: deque[Copy] = deque()
+        self.push = self._ready.append
+        self.resume = self._ready.append
+
+    def pop(self) -> Copy | None:
+        return self._ready.popleft() if self._ready else None
+
+    def release(self, copy: Copy) -> None:
+        """Nothing waits for it."""
+
+
+class PerKey:
+    """One at a time for each key, retries included; keys do not wait for each other.
+
+    The key is the event's `partitionkey`, else what the transport orders by, else "" for all.
+    """
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, deque[Copy]] = {}
+        self._ready: deque[str] = deque()
+
+    def push(self, copy: Copy) -> None:
+        delivery = copy.delivery
+        copy.lane = delivery.event.attributes.get("partitionkey") or delivery.key or ""
+        lane = self._lanes.get(copy.lane)
+        if lane is None:
+            self._lanes[copy.lane] = deque((copy,))
+            self._ready.append(copy.lane)
+        else:
+            lane.append(copy)
+
+    def pop(self) -> Copy | None:
+        # The copy stays at the head of its lane until it is released: that is the order.
+        return self._lanes[self._ready.popleft()][0] if self._ready else None
+
+    def resume(self, copy: Copy) -> None:
+        self._ready.append(copy.lane)
+
+    def release(self, copy: Copy) -> None:
+        lane = self._lanes[copy.lane]
+        lane.popleft()
+        if lane:
+            self._ready.append(copy.lane)
+        else:
+            del self._lanes[copy.lane]

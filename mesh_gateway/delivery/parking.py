@@ -1,0 +1,152 @@
+"""The parked channel of a trigger: what does not fit its window waits on disk, not in memory.
+
+A parked copy is published to the trigger's own channel and then counted as done, so the broker's
+reader goes on and a stuck subscriber delays nobody. When the window has room again, a reader of
+this channel alone brings the copies back; it ends when the channel is empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from mesh_gateway.delivery.counters import TriggerCounters
+from mesh_gateway.delivery.gate import Gate
+from mesh_gateway.delivery.insist import Insist
+from mesh_gateway.delivery.lanes import Copy
+from mesh_gateway.delivery.schedule import Clock
+from mesh_gateway.errors import EventError
+from mesh_gateway.transport.channel import Channel
+from mesh_gateway.transport.contract import EARLIEST, SHARED, Delivery, Measurable, Subscription
+from mesh_gateway.transport.ledger import Ledger
+
+PARKING_LIMIT = 1_000
+"""Copies on their way into the parked channel before the reader is held back: one full batch of
+the group commit, so that parking runs at the speed of the store and not of the reader."""
+
+READ_LIMIT = 256
+"""Copies brought back at a time; enough to keep a reader cheap, small beside the window."""
+
+Take = Callable[[Delivery, Callable[[Delivery], None]], None]
+
+
+class Parking:
+    """Parks copies, and brings them back through `take` when `room()` says so.
+
+    `run` has one owner and may raise `TransportError`; it can then be run again.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        gate: Gate,
+        take: Take,
+        room: Callable[[], int],
+        counters: TriggerCounters,
+        clock: Clock,
+    ) -> None:
+        self.channel = channel
+        self._gate = gate
+        self._take = take
+        self._room = room
+        self._counters = counters
+        self._store = Insist(channel.publish, clock)
+        self._wanted = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._published = 0
+        self.drained = False
+        """Nothing is parked. Not known before the first look into the channel."""
+
+    @property
+    def on_the_way(self) -> int:
+        """Copies that are being parked and not durable yet."""
+        return self._store.waiting
+
+    def park(self, copy: Copy) -> None:
+        """Take this copy out of memory; it is finished once it is durable in the parked channel."""
+        self.drained = False
+        self._counters.parked += 1
+
+        def parked(error: EventError | None) -> None:
+            # A refusal cannot be buried here: the copy keeps its place in the broker's channel.
+            if error is None:
+                copy.finish(copy.delivery)
+            self._published += 1
+            if self._store.waiting < PARKING_LIMIT:
+                self._gate.let(self)
+
+        self._store.store(copy.delivery.event, parked)
+        if self._store.waiting >= PARKING_LIMIT:
+            self._gate.hold(self)
+        self._wanted.set()
+
+    def resume(self) -> None:
+        """The window has room again."""
+        self._has_room.set()
+
+    def wake(self) -> None:
+        """Something else has published into the parked channel (a redrive)."""
+        self.drained = False
+        self._published += 1
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Park nothing more; what is on the way stays unsettled where it came from."""
+        self._store.stop()
+
+    async def run(self) -> None:
+        """Bring parked copies back for as long as there are any, then wait for the next."""
+        if await self._anything_left():
+            self._wanted.set()
+        else:
+            self.drained = self._store.waiting == 0
+        self._gate.let(self)
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self._bring_back()
+            except BaseException:
+                self._wanted.set()
+                raise
+
+    async def _anything_left(self) -> bool:
+        transport = self.channel.transport
+        if not isinstance(transport, Measurable):
+            return True
+        return (await transport.backlog(self.channel.name, SHARED)).events > 0
+
+    async def _bring_back(self) -> None:
+        subscription = await self.channel.subscribe(SHARED, EARLIEST)
+        ledger = Ledger(subscription)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                settling = tasks.create_task(ledger.run())
+                await self._read_until_settled(subscription, ledger)
+                settling.cancel()
+        finally:
+            try:
+                await ledger.flush()
+            finally:
+                await subscription.close()
+
+    async def _read_until_settled(self, subscription: Subscription, ledger: Ledger) -> None:
+        while True:
+            published = self._published
+            deliveries = await subscription.receive(await self._wait_for_room())
+            ledger.received(len(deliveries))
+            for delivery in deliveries:
+                delivery.pending = 1
+                self._counters.unparked += 1
+                self._take(delivery, ledger.finish)
+            if not deliveries and self._store.waiting == 0 and published == self._published:
+                self.drained = True
+                if ledger.outstanding == 0:
+                    return
+
+    async def _wait_for_room(self) -> int:
+        while (room := self._room()) <= 0:
+            self._has_room.clear()
+            await self._has_room.wait()
+        return min(room, READ_LIMIT)

@@ -1,0 +1,55 @@
+"""Structured logs: JSON lines, or coloured lines on a terminal; on standard error, so that data owns standard output."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+LONGEST_TEXT = 256
+"""Characters of any logged value: a producer's attribute cannot flood the log."""
+
+
+def configure(level: str = "info", *, console: bool | None = None) -> None:
+    """Route structlog, uvicorn and the client libraries through one set of processors."""
+    pretty = sys.stderr.isatty() if console is None else console
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _shorten,
+    ]
+    renderer: list[Any] = (
+        [structlog.dev.ConsoleRenderer(colors=True)]
+        if pretty
+        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+            foreign_pre_chain=shared,
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number)
+    for noisy in ("asyncio", "uvicorn.access", "watchfiles"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _shorten(_logger: Any, _method: str, event: Any) -> Any:
+    for key, value in event.items():
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            event[key] = value[:LONGEST_TEXT] + "…"
+    return event

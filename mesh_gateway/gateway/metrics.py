@@ -1,0 +1,183 @@
+"""`/metrics`: the plain integers of the data path, given Prometheus's names when somebody scrapes.
+
+Names and labels are public (reference docs/operations/metrics.md). Labels hold only names from
+documents and small closed sets of words, never anything a producer or a subscriber chose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from mesh_gateway import __version__
+from mesh_gateway.delivery.counters import BUCKETS, Histogram
+from mesh_gateway.delivery.trigger import Trigger
+from mesh_gateway.gateway import status
+from mesh_gateway.gateway.mesh import Mesh
+from mesh_gateway.ingress.limits import IngressCounters
+from mesh_gateway.topology.spec import GatewaySpec
+
+PREFIX = "mesh_gateway_"
+
+
+class Exporter(Collector):
+    """Reads the counters of one gateway."""
+
+    def __init__(
+        self, mesh: Mesh, spec: GatewaySpec, ingress: IngressCounters, unreadable: dict[str, int]
+    ) -> None:
+        self._mesh = mesh
+        self._spec = spec
+        self._ingress = ingress
+        self._unreadable = unreadable
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def render(self) -> bytes:
+        """The text format."""
+        return generate_latest(self._registry)
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._gateway()
+        yield from self._ingress_side()
+        yield from self._brokers()
+        yield from self._triggers()
+        yield from self._transports()
+
+    def _gateway(self) -> Iterator[Metric]:
+        build = GaugeMetricFamily(PREFIX + "build_info", "Version of this gateway.", labels=["version"])
+        build.add_metric([__version__], 1)
+        yield build
+        config = GaugeMetricFamily(
+            PREFIX + "config_info", "The documents served.", labels=["hash", "generation"]
+        )
+        config.add_metric([self._spec.digest, "1"], 1)
+        yield config
+        parts = GaugeMetricFamily(PREFIX + "part_up", "1 while a supervised part runs.", labels=["part"])
+        for part in self._mesh.supervised.values():
+            parts.add_metric([part.name], int(part.ok))
+        yield parts
+
+    def _ingress_side(self) -> Iterator[Metric]:
+        refused = CounterMetricFamily(
+            PREFIX + "events_refused", "Requests answered without storing anything.", labels=["reason"]
+        )
+        for reason, count in self._ingress.refused.items():
+            refused.add_metric([reason], count)
+        yield refused
+        responses = CounterMetricFamily(PREFIX + "ingress_responses", "Answers by status.", labels=["status"])
+        for code, count in self._ingress.responses.items():
+            responses.add_metric([str(code)], count)
+        yield responses
+
+    def _brokers(self) -> Iterator[Metric]:
+        accepted = CounterMetricFamily(
+            PREFIX + "events_accepted", "Events that became durable.", labels=["broker"]
+        )
+        stripped = CounterMetricFamily(
+            PREFIX + "reserved_attributes_stripped",
+            "Events whose mesh* attributes were removed.",
+            labels=["broker"],
+        )
+        unmatched = CounterMetricFamily(
+            PREFIX + "events_unmatched",
+            "Events that no trigger of the reader wanted.",
+            labels=["broker", "group"],
+        )
+        unsettled = GaugeMetricFamily(
+            PREFIX + "unsettled_events", "Received and not yet settled.", labels=["broker", "group"]
+        )
+        unreadable = CounterMetricFamily(
+            PREFIX + "unreadable_records", "Stored records set aside as damaged.", labels=["channel"]
+        )
+        for home in self._mesh.homes():
+            accepted.add_metric([home.spec.key], home.broker.counters.accepted)
+            stripped.add_metric([home.spec.key], home.broker.counters.stripped)
+            for reader in home.readers:
+                unmatched.add_metric([home.spec.key, reader.group], reader.unmatched)
+                unsettled.add_metric([home.spec.key, reader.group], reader.outstanding)
+        for channel, count in self._unreadable.items():
+            unreadable.add_metric([channel], count)
+        yield from (accepted, stripped, unmatched, unsettled, unreadable)
+
+    def _triggers(self) -> Iterator[Metric]:
+        labels = ["broker", "trigger"]
+        events = CounterMetricFamily(
+            PREFIX + "trigger_events", "Events by what the filter said.", labels=[*labels, "result"]
+        )
+        ends = CounterMetricFamily(
+            PREFIX + "deliveries",
+            "Attempts and ends of copies; every way a copy can end is one outcome.",
+            labels=[*labels, "outcome", "code"],
+        )
+        replies = CounterMetricFamily(PREFIX + "replies", "Replies by result.", labels=[*labels, "result"])
+        moved = CounterMetricFamily(
+            PREFIX + "parked_copies", "Copies parked and brought back.", labels=[*labels, "way"]
+        )
+        in_flight = GaugeMetricFamily(PREFIX + "in_flight", "Attempts under way.", labels=labels)
+        window = GaugeMetricFamily(PREFIX + "window_copies", "Copies in memory.", labels=labels)
+        limit = GaugeMetricFamily(PREFIX + "window_limit", "Most copies in memory.", labels=labels)
+        errors = CounterMetricFamily(
+            PREFIX + "filter_errors", "Filters that could not be evaluated.", labels=labels
+        )
+        seconds = HistogramMetricFamily(
+            PREFIX + "delivery_duration_seconds", "Duration of an attempt.", labels=labels
+        )
+        for home in self._mesh.homes():
+            for trigger in home.triggers:
+                at = [home.spec.key, trigger.key]
+                counters = trigger.counters
+                document = self._spec.triggers[trigger.key]
+                events.add_metric([*at, "matched"], counters.matched)
+                events.add_metric([*at, "filtered"], status.filtered(trigger, home, document.read))
+                for outcome, code, count in _ends(trigger):
+                    ends.add_metric([*at, outcome, code], count)
+                replies.add_metric([*at, "accepted"], counters.replied)
+                replies.add_metric([*at, "refused"], counters.reply_refused)
+                moved.add_metric([*at, "out"], counters.parked)
+                moved.add_metric([*at, "back"], counters.unparked)
+                in_flight.add_metric(at, trigger.in_flight)
+                window.add_metric(at, trigger.held)
+                limit.add_metric(at, trigger.window.events)
+                errors.add_metric(at, self._mesh.parts.filters[trigger.key].errors)
+                seconds.add_metric(at, *_histogram(counters.duration))
+        yield from (events, ends, replies, moved, in_flight, window, limit, errors, seconds)
+
+    def _transports(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily(PREFIX + "transport_up", "1 while connected.", labels=["transport"])
+        connects = CounterMetricFamily(
+            PREFIX + "transport_connects", "Times connected.", labels=["transport"]
+        )
+        errors = CounterMetricFamily(PREFIX + "transport_errors", "Errors met.", labels=["transport"])
+        for link in self._mesh.parts.links.values():
+            up.add_metric([link.name], int(link.up.is_set()))
+            connects.add_metric([link.name], link.reconnects)
+            errors.add_metric([link.name], link.errors)
+        yield from (up, connects, errors)
+
+
+def _ends(trigger: Trigger) -> Iterator[tuple[str, str, int]]:
+    """(outcome, code class, count) of everything that can happen to a copy."""
+    counters = trigger.counters
+    yield "ok", "2xx", counters.delivered
+    for (outcome, code), count in counters.by_code.items():
+        yield outcome, code, count
+    yield "dead_letter_sink", "none", counters.dead_lettered
+    yield "dead_letter_channel", "none", counters.stored_dead_letters
+
+
+def _histogram(histogram: Histogram) -> tuple[list[tuple[str, float]], float]:
+    """Cumulative buckets and the sum."""
+    total = 0
+    buckets: list[tuple[str, float]] = []
+    for bound, count in zip([*map(str, BUCKETS), "+Inf"], histogram.counts, strict=True):
+        total += count
+        buckets.append((bound, total))
+    return buckets, histogram.total

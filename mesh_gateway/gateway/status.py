@@ -1,0 +1,133 @@
+"""What can be said of a running gateway, as plain documents with Knative's condition words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mesh_gateway.delivery.trigger import Trigger
+from mesh_gateway.errors import TransportError
+from mesh_gateway.gateway.assembly import BrokerParts
+from mesh_gateway.gateway.link import Link
+from mesh_gateway.gateway.mesh import Mesh
+from mesh_gateway.topology.spec import BrokerDestination, GatewaySpec, HttpDestination
+from mesh_gateway.transport.contract import Backlog, Measurable
+
+
+def condition(ok: bool | None, reason: str = "", message: str = "") -> dict[str, str]:
+    """One `Ready` condition; None is Unknown."""
+    status = "Unknown" if ok is None else str(ok)
+    return {"type": "Ready", "status": status, "reason": reason, "message": message}
+
+
+def transport(link: Link) -> dict[str, Any]:
+    return {"name": link.name, "kind": link.kind, "up": link.up.is_set(), "detail": link.detail}
+
+
+def broker(home: BrokerParts, url: str, dead_letters: int | None) -> dict[str, Any]:
+    up = home.link.up.is_set()
+    return {
+        "name": home.spec.key,
+        "transport": home.link.name,
+        "url": url,
+        "conditions": [condition(up, "" if up else "TransportDown", home.link.detail)],
+        "accepted": home.broker.counters.accepted,
+        "dead_letters": dead_letters,
+    }
+
+
+def trigger(
+    trigger: Trigger, home: BrokerParts, spec: GatewaySpec, mesh: Mesh, backlog: Backlog | None
+) -> dict[str, Any]:
+    counters = trigger.counters
+    document = spec.triggers[trigger.key]
+    return {
+        "name": trigger.key,
+        "broker": trigger.broker,
+        "subscriber": trigger.sink.address,
+        "conditions": [_trigger_condition(trigger, home, mesh)],
+        "in_flight": trigger.in_flight,
+        "window": trigger.held,
+        "window_limit": trigger.window.events,
+        "parked": None if backlog is None else backlog.events,
+        "lag": trigger.held + (0 if backlog is None else backlog.events),
+        "oldest_age": None if backlog is None else backlog.oldest_age,
+        "delivered": counters.delivered,
+        "retried": counters.retried,
+        "dead_lettered": counters.dead_lettered + counters.stored_dead_letters,
+        "filtered": filtered(trigger, home, document.read),
+        "last_error": counters.last_error,
+    }
+
+
+def filtered(trigger: Trigger, home: BrokerParts, read: str) -> int:
+    """Events its reader has read and its filter has refused."""
+    name = trigger.key.partition("/")[2]
+    group = name if read == "dedicated" else home.readers[0].group
+    received = next((reader.received for reader in home.readers if reader.group == group), 0)
+    return max(0, received - trigger.counters.matched)
+
+
+def _trigger_condition(trigger: Trigger, home: BrokerParts, mesh: Mesh) -> dict[str, str]:
+    part = mesh.supervised.get(f"trigger {trigger.key}")
+    if part is not None and part.state == "failed":
+        return condition(False, "Failed", part.error)
+    if not home.link.up.is_set():
+        return condition(None, "BrokerNotReady", home.link.detail)
+    if trigger.counters.failing:
+        return condition(False, "SubscriberUnreachable", trigger.counters.last_error)
+    return condition(True)
+
+
+async def whole(
+    mesh: Mesh, spec: GatewaySpec, *, version: str, state: str, urls: Mapping[str, str], broker_url: Any
+) -> dict[str, Any]:
+    """Everything, for `mesh-gateway status`."""
+    brokers = [
+        broker(home, broker_url(home.spec.key), await dead_letter_count(home)) for home in mesh.homes()
+    ]
+    triggers = [
+        trigger(one, home, spec, mesh, await parked_backlog(one, home))
+        for home in mesh.homes()
+        for one in home.triggers
+    ]
+    return {
+        "gateway": spec.name,
+        "cluster": spec.cluster,
+        "version": version,
+        "generation": 1,
+        "digest": spec.digest,
+        "state": state,
+        **urls,
+        "transports": [transport(link) for link in mesh.parts.links.values()],
+        "brokers": brokers,
+        "triggers": triggers,
+    }
+
+
+async def parked_backlog(trigger: Trigger, home: BrokerParts) -> Backlog | None:
+    """What waits in its parked channel; None where the transport cannot tell."""
+    return await _backlog(home.link, trigger.parking.channel.name)
+
+
+async def dead_letter_count(home: BrokerParts) -> int | None:
+    """How many dead letters the broker keeps; None where the transport cannot tell."""
+    backlog = await _backlog(home.link, home.dead_letters.name)
+    return None if backlog is None else backlog.events
+
+
+async def _backlog(link: Link, channel: str) -> Backlog | None:
+    if not link.up.is_set() or not isinstance(link.transport, Measurable):
+        return None
+    try:
+        return await link.transport.backlog(channel, "shared")
+    except TransportError:
+        return None
+
+
+def destination(spec: GatewaySpec, trigger: str) -> str:
+    """Where a trigger delivers, for messages."""
+    to = spec.triggers[trigger].destination
+    if isinstance(to, HttpDestination):
+        return to.url
+    return f"broker {to.broker}" if isinstance(to, BrokerDestination) else to.uri

@@ -1,0 +1,106 @@
+"""Keeping one part running: back off and go on when its transport fails, give up when the fault is ours.
+
+A `TransportError` is weather: the part is started again, with growing pauses, for ever. Any other
+exception is a bug: it is logged once with its traceback, the part is restarted a few times, and
+then it stays `failed` — visible in status and readiness, its neighbours untouched, its events
+unsettled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from mesh_gateway.errors import TransportError
+
+log = structlog.get_logger("mesh_gateway.supervise")
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 15.0
+"""Seconds: 0.2, 0.4 … 15, ±20 %. A broker that restarts is used again within seconds of its
+return, and one that stays away costs four connection attempts a minute."""
+
+CALM = 60.0
+"""A part that ran this long before it failed starts again with the first pause."""
+
+RESTARTS = 3
+"""A bug that shows again each time is not cured by a fourth start."""
+
+
+@dataclass(slots=True)
+class Part:
+    """What can be said of one supervised part."""
+
+    name: str
+    state: Literal["starting", "running", "waiting", "failed", "stopped"] = "starting"
+    error: str = ""
+    restarts: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return self.state in ("starting", "running")
+
+
+async def supervise(
+    part: Part,
+    work: Callable[[], Awaitable[None]],
+    *,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    chance: Callable[[], float] = random.random,
+) -> None:
+    """Run `work` until it returns, fails for good, or this is cancelled; never raises an `Exception`."""
+    bugs = failures = 0
+    try:
+        while True:
+            part.state = "running"
+            began = time.monotonic()
+            try:
+                await work()
+            except Exception as error:  # the one place where any exception ends
+                if time.monotonic() - began > CALM:
+                    bugs = failures = 0
+                failures += 1
+                part.restarts += 1
+                part.error = summary(error)
+                if not only_transport(error):
+                    bugs += 1
+                    if bugs == 1:
+                        log.error(
+                            "a part failed unexpectedly", part=part.name, error=part.error, exc_info=error
+                        )
+                    if bugs > RESTARTS:
+                        part.state = "failed"
+                        log.error("a part has failed for good", part=part.name, error=part.error)
+                        return
+                elif failures == 1:
+                    log.warning("a part waits for its transport", part=part.name, error=part.error)
+                part.state = "waiting"
+                pause = min(FIRST_PAUSE * 2 ** min(failures - 1, 10), LONGEST_PAUSE)
+                await sleep(pause * (0.8 + 0.4 * chance()))
+            else:
+                part.state = "stopped"
+                return
+    except asyncio.CancelledError:
+        part.state = "stopped"
+        raise
+
+
+def only_transport(error: BaseException) -> bool:
+    """Whether nothing but transport errors is in it (a TaskGroup wraps them)."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(only_transport(inner) for inner in error.exceptions)
+    return isinstance(error, TransportError)
+
+
+def summary(error: BaseException) -> str:
+    """One sentence for status and logs."""
+    if isinstance(error, BaseExceptionGroup):
+        return summary(error.exceptions[0])
+    text = str(error) or type(error).__name__
+    return text if isinstance(error, TransportError) else f"{type(error).__name__}: {text}"

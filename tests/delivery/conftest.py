@@ -1,0 +1,98 @@
+"""A trigger whose sink, channels and clock are in the test's hands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from mesh_gateway.delivery.gate import Gate
+from mesh_gateway.delivery.policy import RetryPolicy
+from mesh_gateway.delivery.trigger import Trigger, Window
+from mesh_gateway.delivery.watch import Watches
+from mesh_gateway.errors import TransportError
+from mesh_gateway.event import Event
+from mesh_gateway.testing.clock import ManualClock
+from mesh_gateway.testing.fakes import ScriptedSink
+from mesh_gateway.transport.batch import Done
+from mesh_gateway.transport.contract import Delivery
+
+
+class HandChannel:
+    """A channel whose publishes the test lets end."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.waiting: list[tuple[Event, Done]] = []
+        self.stored: list[Event] = []
+        self.by_itself = True
+        self.error: TransportError | None = None
+
+    def publish(self, event: Event, done: Done) -> None:
+        self.waiting.append((event, done))
+        if self.by_itself:
+            self.end()
+
+    def end(self) -> None:
+        """Let the oldest publish end as `error` says."""
+        event, done = self.waiting.pop(0)
+        if self.error is None:
+            self.stored.append(event)
+        done(self.error)
+
+
+class Rig:
+    """A trigger and everything around it."""
+
+    def __init__(
+        self,
+        *,
+        window: Window = Window(),
+        policy: RetryPolicy = RetryPolicy(),
+        dead_letter_sink: ScriptedSink | None = None,
+    ) -> None:
+        self.clock = ManualClock()
+        self.sink = ScriptedSink()
+        self.dead_letter_sink = dead_letter_sink
+        self.parked = HandChannel("ns/b:parked:t")
+        self.letters = HandChannel("ns/b:dead-letters")
+        self.broker = HandChannel("ns/b")
+        self.gate = Gate()
+        self.watches = Watches()
+        self.finished: list[str] = []
+        self.trigger = Trigger(
+            key="ns/t",
+            broker="ns/b",
+            sink=self.sink,
+            dead_letter_sink=dead_letter_sink,
+            policy=policy,
+            window=window,
+            parked=self.parked,  # type: ignore[arg-type]  # the part of a Channel that a trigger uses
+            dead_letters=self.letters,  # type: ignore[arg-type]
+            accept=self.broker.publish,
+            gate=self.gate,
+            clock=self.clock,
+            watches=self.watches,
+            chance=lambda: 0.5,
+        )
+        self.trigger.parking.drained = True
+
+    def offer(self, *names: str, key: str | None = None, data: bytes = b"") -> None:
+        for name in names:
+            extra = {} if key is None else {"partitionkey": key}
+            event = Event.new(type="t", source="/s", id=name, data=data, **extra)
+            self.trigger.offer(Delivery(event, token=name, position="0", pending=1), self.finish)
+
+    def finish(self, delivery: Delivery) -> None:
+        assert delivery.event.id not in self.finished, "finished twice"
+        self.finished.append(delivery.event.id)
+
+    @property
+    def open(self) -> Sequence[str]:
+        """Ids of the attempts under way."""
+        return [attempt.event.id for attempt in self.sink.attempts]
+
+
+@pytest.fixture
+def rig() -> type[Rig]:
+    return Rig

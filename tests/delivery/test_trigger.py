@@ -1,0 +1,323 @@
+"""What a trigger does with each ending of an attempt, and that nothing is finished without a durable end."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from mesh_gateway.delivery.policy import RetryPolicy
+from mesh_gateway.delivery.sink import ACCEPTED, Accepted, Refused, Retry
+from mesh_gateway.delivery.trigger import Window
+from mesh_gateway.errors import ConnectionLost, HopsExhausted
+from mesh_gateway.event import Event
+from mesh_gateway.testing.fakes import ScriptedSink
+
+TWO_RETRIES = RetryPolicy(retry=2, backoff="linear", delay=1, jitter=False)
+
+
+async def test_an_accepted_event_is_finished(rig):
+    r = rig()
+    r.offer("1")
+    assert r.finished == []
+    r.sink.end(ACCEPTED)
+
+    assert r.finished == ["1"]
+    assert r.trigger.counters.delivered == 1
+    assert r.trigger.held == 0
+
+
+async def test_no_more_attempts_than_parallelism_are_under_way(rig):
+    r = rig(window=Window(parallelism=2))
+    r.offer("1", "2", "3")
+    assert r.open == ["1", "2"]
+    r.sink.end(ACCEPTED)
+
+    assert r.open == ["2", "3"]
+
+
+async def test_a_retriable_failure_is_tried_again_when_it_is_due(rig):
+    r = rig(policy=TWO_RETRIES)
+    r.offer("1")
+    r.sink.end(Retry("status 503", 503))
+    assert r.open == []
+    r.clock.advance(0.9)
+    assert r.open == []
+    r.clock.advance(0.2)
+    assert r.open == ["1"]
+    r.sink.end(ACCEPTED)
+
+    assert r.finished == ["1"]
+    assert r.trigger.counters.retried == 1
+
+
+async def test_a_waiting_retry_holds_no_place_of_a_neighbour(rig):
+    r = rig(policy=TWO_RETRIES, window=Window(parallelism=1))
+    r.offer("1", "2")
+    r.sink.end(Retry("timeout"))
+
+    assert r.open == ["2"]
+
+
+async def test_retry_after_stretches_the_wait(rig):
+    r = rig(policy=TWO_RETRIES)
+    r.offer("1")
+    r.sink.end(Retry("status 429", 429, after=30))
+    r.clock.advance(29)
+    assert r.open == []
+    r.clock.advance(2)
+
+    assert r.open == ["1"]
+
+
+async def test_when_the_tries_are_spent_the_event_is_a_dead_letter(rig):
+    r = rig(policy=TWO_RETRIES)
+    r.offer("1")
+    for _ in range(3):
+        r.sink.end(Retry("status 503", 503, body=b"busy"))
+        r.clock.advance(10)
+
+    (letter,) = r.letters.stored
+    assert r.finished == ["1"]
+    assert letter.attributes["knativeerrordest"] == "http://subscriber.test/"
+    assert letter.attributes["knativeerrorcode"] == "503"
+    assert base64.b64decode(letter.attributes["knativeerrordata"]) == b"busy"
+    assert letter.attributes["meshtrigger"] == "ns/t"
+    assert letter.attributes["meshattempts"] == "3"
+    assert letter.attributes["meshreason"] == "status 503"
+
+
+@pytest.mark.parametrize("size", [0, 1, 767, 768, 769, 1023, 1024, 1025, 1_048_576])
+async def test_error_data_is_the_first_kilobyte_and_absent_when_empty(rig, size):
+    r = rig()
+    r.offer("1")
+    r.sink.end(Refused("status 400", 400, b"x" * size))
+
+    data = r.letters.stored[0].attributes.get("knativeerrordata")
+    assert (data is None) if size == 0 else (len(base64.b64decode(data)) == min(size, 1024))
+
+
+async def test_without_a_response_a_dead_letter_has_no_code(rig):
+    r = rig()
+    r.offer("1")
+    r.sink.end(Retry("timeout"))
+
+    assert "knativeerrorcode" not in r.letters.stored[0].attributes
+
+
+async def test_a_refusal_is_not_tried_again(rig):
+    r = rig(policy=TWO_RETRIES)
+    r.offer("1")
+    r.sink.end(Refused("status 422", 422))
+    r.clock.advance(100)
+
+    assert r.sink.total == 1
+    assert r.finished == ["1"]
+
+
+async def test_a_dead_letter_goes_to_the_sink_first(rig):
+    letters = ScriptedSink()
+    r = rig(dead_letter_sink=letters)
+    r.offer("1")
+    r.sink.end(Refused("status 400", 400))
+    assert r.finished == []
+    letters.end(ACCEPTED)
+
+    assert r.finished == ["1"]
+    assert r.letters.stored == []
+    assert r.trigger.counters.dead_lettered == 1
+
+
+async def test_a_failing_dead_letter_sink_is_retried_and_then_the_channel_keeps_the_event(rig):
+    letters = ScriptedSink()
+    r = rig(policy=TWO_RETRIES, dead_letter_sink=letters)
+    r.offer("1")
+    r.sink.end(Refused("status 400", 400))
+    for _ in range(3):
+        letters.end(Retry("status 503", 503))
+        r.clock.advance(10)
+
+    assert letters.total == 3
+    assert r.finished == ["1"]
+    assert r.letters.stored[0].attributes["meshreason"] == "status 400; dead letter sink: status 503"
+
+
+async def test_while_no_dead_letter_can_be_kept_the_event_is_not_finished(rig):
+    r = rig()
+    r.letters.error = ConnectionLost("down")
+    r.offer("1")
+    r.sink.end(Refused("status 400", 400))
+    for _ in range(5):
+        r.clock.advance(60)
+    assert r.finished == []
+
+    r.letters.error = None
+    r.clock.advance(60)
+    assert r.finished == ["1"]
+    assert len(r.letters.stored) == 1
+
+
+async def test_a_reply_is_durable_before_its_cause_is_finished(rig):
+    r = rig()
+    r.broker.by_itself = False
+    r.offer("1")
+    r.sink.end(Accepted(200, Event.new(type="reply", source="/r", id="r1")))
+    assert r.finished == []
+    r.broker.end()
+
+    assert r.finished == ["1"]
+    assert [e.id for e in r.broker.stored] == ["r1"]
+    assert r.trigger.counters.replied == 1
+
+
+async def test_a_reply_is_stored_again_until_it_is_durable_and_the_subscriber_is_asked_once(rig):
+    r = rig(policy=TWO_RETRIES)
+    r.broker.error = ConnectionLost("down")
+    r.offer("1")
+    r.sink.end(Accepted(200, Event.new(type="reply", source="/r", id="r1")))
+    r.clock.advance(5)
+    assert r.finished == []
+    r.broker.error = None
+    r.clock.advance(60)
+
+    assert r.finished == ["1"]
+    assert r.sink.total == 1
+
+
+async def test_a_reply_gets_the_hops_of_its_cause(rig):
+    r = rig()
+    event = Event.new(type="t", source="/s", id="1", knativebrokerttl="7")
+    from mesh_gateway.transport.contract import Delivery
+
+    r.trigger.offer(Delivery(event, token=1, position="1", pending=1), r.finish)
+    r.sink.end(Accepted(200, Event.new(type="reply", source="/r", id="r1")))
+
+    assert r.broker.stored[0].attributes["knativebrokerttl"] == "7"
+
+
+async def test_a_reply_with_no_hops_left_makes_its_cause_a_dead_letter(rig):
+    r = rig()
+
+    def refuse(event, done):
+        raise HopsExhausted("spent")
+
+    r.trigger._replies._store._publish = refuse
+    r.offer("1")
+    r.sink.end(Accepted(200, Event.new(type="reply", source="/r", id="r1")))
+
+    assert r.finished == ["1"]
+    assert "reply refused: spent" in r.letters.stored[0].attributes["meshreason"]
+
+
+async def test_a_full_window_parks_and_finishes_when_the_copy_is_durable(rig):
+    r = rig(window=Window(events=2, parallelism=1))
+    r.parked.by_itself = False
+    r.offer("1", "2", "3")
+    assert r.trigger.held == 2
+    assert r.finished == []
+    r.parked.end()
+
+    assert r.finished == ["3"]
+    assert r.trigger.counters.parked == 1
+
+
+async def test_a_window_is_full_by_bytes_too_but_never_too_small_for_one_event(rig):
+    r = rig(window=Window(bytes=1, parallelism=1))
+    r.offer("1", "2", data=b"x" * 100)
+
+    assert r.trigger.held == 1
+    assert [e.id for e in r.parked.stored] == ["2"]
+
+
+async def test_a_copy_that_cannot_be_parked_is_not_finished(rig):
+    r = rig(window=Window(events=1))
+    r.parked.error = ConnectionLost("down")
+    r.offer("1", "2")
+    r.clock.advance(120)
+    assert "2" not in r.finished
+
+    r.parked.error = None
+    r.clock.advance(60)
+    assert "2" in r.finished
+
+
+async def test_overflow_block_holds_the_reader_and_parks_nothing(rig):
+    r = rig(window=Window(events=2, overflow="block"))
+    r.offer("1", "2", "3")
+
+    assert r.parked.stored == []
+    assert r.gate._holders
+    r.sink.end(ACCEPTED)
+    r.sink.end(ACCEPTED)
+    assert not r.gate._holders
+
+
+async def test_ordered_sends_one_at_a_time_for_each_key(rig):
+    r = rig(window=Window(ordered=True))
+    r.offer("a1", "a2", key="a")
+    r.offer("b1", key="b")
+    assert r.open == ["a1", "b1"]
+    r.sink.end(ACCEPTED)
+
+    assert r.open == ["b1", "a2"]
+
+
+async def test_a_stuck_key_blocks_only_itself_and_keeps_its_order(rig):
+    r = rig(window=Window(ordered=True), policy=TWO_RETRIES)
+    r.offer("a1", "a2", key="a")
+    r.offer("b1", "b2", key="b")
+    r.sink.end(Retry("status 503", 503))
+    r.sink.end(ACCEPTED)
+    r.sink.end(ACCEPTED)
+    assert r.finished == ["b1", "b2"]
+    r.clock.advance(2)
+    r.sink.end(ACCEPTED)
+    r.sink.end(ACCEPTED)
+
+    assert r.finished == ["b1", "b2", "a1", "a2"]
+
+
+async def test_ordered_keeps_parking_until_what_is_parked_has_come_back(rig):
+    r = rig(window=Window(events=1, ordered=True))
+    r.offer("1", "2", key="k")
+    r.sink.end(ACCEPTED)
+    r.offer("3", key="k")
+
+    assert [e.id for e in r.parked.stored] == ["2", "3"]
+
+
+async def test_after_stop_nothing_new_is_sent_and_a_failure_stays_unsettled(rig):
+    r = rig(window=Window(parallelism=1))
+    r.offer("1", "2")
+    r.trigger.stop()
+    r.sink.end(Retry("closed"))
+
+    assert r.open == []
+    assert r.finished == []
+    assert r.letters.stored == []
+    await r.trigger.idle()
+
+
+async def test_after_stop_a_delivery_under_way_still_counts(rig):
+    r = rig()
+    r.offer("1")
+    r.trigger.stop()
+    r.sink.end(ACCEPTED)
+
+    assert r.finished == ["1"]
+
+
+async def test_whoever_watches_an_event_hears_how_it_ended(rig):
+    r = rig(policy=TWO_RETRIES)
+    facts = []
+    r.watches.open("ns/b", "/s", "1", facts.append)
+    r.offer("1")
+    r.sink.end(Retry("status 503", 503))
+    r.clock.advance(2)
+    r.sink.end(ACCEPTED)
+
+    assert [(f["event"], f["outcome"]) for f in facts] == [
+        ("attempt", "retry"),
+        ("attempt", "ok"),
+        ("ended", "delivered"),
+    ]
