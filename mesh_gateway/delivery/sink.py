@@ -64,7 +64,8 @@ class Sink(Protocol):
     def send(self, event: Event, context: Any, ended: Ended) -> None:
         """Start one attempt. Calls `ended(context, outcome)` once, within the sink's deadline,
         also when the sink is closed meanwhile. Never raises, never calls back before returning
-        control to the event loop."""
+        control to the event loop.
+        """
         ...
 
     async def close(self) -> None:
