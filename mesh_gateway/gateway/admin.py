@@ -38,11 +38,11 @@ WATCH_SECONDS = 600.0
 class Gateway(Protocol):
     """What the admin API needs of the running gateway."""
 
-    parts: Parts
     watches: Watches
+    state: str
 
     @property
-    def state(self) -> str: ...
+    def parts(self) -> Parts: ...
 
     @property
     def ready(self) -> bool: ...
