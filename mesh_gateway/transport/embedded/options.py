@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-_duration = re.compile(
-    r"P(?:(?P<days>\d+(?:\.\d+)?)D)?"
-    r"(?:T(?:(?P<hours>\d+(?:\.\d+)?)H)?(?:(?P<minutes>\d+(?:\.\d+)?)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?\Z"
-).match
+from mesh_gateway.transport import durations
 
 
 def seconds(value: object) -> object:
     """Seconds of an ISO 8601 duration; numbers pass."""
-    if not isinstance(value, str):
-        return value
-    match = _duration(value)
-    if match is None or value in ("P", "PT"):
-        raise ValueError(f"{value!r} is not an ISO 8601 duration such as PT10M")
-    parts = {unit: float(amount) for unit, amount in match.groupdict().items() if amount}
-    return timedelta(**parts).total_seconds()
+    return durations.seconds(value) if isinstance(value, str) else value
 
 
 class EmbeddedOptions(BaseModel):
