@@ -1,8 +1,8 @@
 """Which events a trigger wants: pure functions of an event, compiled once.
 
-Reading order: `dialects.py` (documents to filters: exact, prefix, suffix, all, any, not, cesql),
-`nodes.py` (what each clause means, and how it explains a refusal), `cesql/` (the expression
-language), `index.py` (many filters at once), `disjoint.py` (can one event pass both?).
+Rooms in reading order: `dialects.py` (documents to filters, with every fault named), `nodes.py` (what each
+clause means), `attributes.py` (reading one attribute), `cesql/` (the expression language), `explain.py`
+(why an event was refused), `index.py` (many filters at once), `disjoint.py` (can one event pass both?).
 
 May import: `event`, `attributes`, `errors`.
 """

@@ -1,21 +1,22 @@
-"""Whether two filters can pass the same event; used by lint to keep quiet about loops that cannot happen."""
+"""Whether two filters can pass the same event; lint uses it to keep quiet about loops that cannot happen."""
 
 from __future__ import annotations
 
 from mesh_gateway.filters.dialects import Filter
-from mesh_gateway.filters.nodes import Conjunct
+from mesh_gateway.filters.nodes import Demand
+
+_ORDER = ("exact", "prefix", "suffix", "present")
 
 
 def disjoint(one: Filter, other: Filter) -> bool:
     """True only if it is certain that no event passes both."""
-    return any(_exclude(a, b) for a in one.conjuncts() for b in other.conjuncts() if a[1] == b[1])
+    return any(_exclude(a, b) for a in one.demands() for b in other.demands() if a[1] == b[1])
 
 
-def _exclude(a: Conjunct, b: Conjunct) -> bool:
+def _exclude(a: Demand, b: Demand) -> bool:
     """Two demands on one attribute that no value meets."""
-    first, second = sorted((a, b), key=lambda c: ("exact", "prefix", "suffix", "present").index(c[0]))
-    wanted, other = first[2], second[2]
-    match (first[0], second[0]):
+    (first, _, wanted), (second, _, other) = sorted((a, b), key=lambda demand: _ORDER.index(demand[0]))
+    match (first, second):
         case ("exact", "exact"):
             return wanted != other
         case ("exact", "prefix"):

@@ -1,7 +1,8 @@
-"""The clauses of a filter: what each means, what it reads, and how it explains a refusal.
+"""The clauses of a filter: what each means, what it reads, and what it demands.
 
-Compiled, a clause is a pure function of an event that never raises. Explained, it names itself by its
-place in the document: `filters[0].all[1]: prefix source="/eu/" but the event has "/us/web"`.
+Compiled, a clause is a pure function of an event that never raises. `demands` are comparisons without
+which the clause cannot hold: the index files filters under them, and lint compares them. Every
+clause knows its place in the document (`filters[0].all[1]`), for `explain.py`.
 """
 
 from __future__ import annotations
@@ -11,16 +12,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mesh_gateway.event import Event
-from mesh_gateway.filters import cesql
-from mesh_gateway.filters.cesql.compile import attributes_read, evaluate_part
-from mesh_gateway.filters.cesql.syntax import Attribute, Binary
-from mesh_gateway.filters.cesql.syntax import Literal as LiteralNode
+from mesh_gateway.filters import attributes, cesql
+from mesh_gateway.filters.cesql.analysis import attributes_read, demands
 from mesh_gateway.filters.cesql.values import EvaluationError
 
 Matches = Callable[[Event], bool]
 Operator = Literal["exact", "prefix", "suffix", "present"]
-Conjunct = tuple[Operator, str, str]
-"""(operator, attribute, value) that must hold for the clause to hold."""
+Demand = tuple[Operator, str, str]
+"""(operator, attribute, value) that must hold for the clause to hold; `present` has no value."""
 
 
 class Errors:
@@ -42,38 +41,40 @@ class Compare:
     value: str
 
     def compile(self, errors: Errors) -> Matches:
+        if not attributes.is_plain(self.attribute):
+            return self._compile_derived()
         name, value = self.attribute, self.value
         match self.operator:
             case "exact":
                 return lambda event: event.attributes.get(name) == value
-            case "prefix":
+            case "prefix":  # a value is never empty, so an absent attribute never begins with it
                 return lambda event: event.attributes.get(name, "").startswith(value)
             case "suffix":
                 return lambda event: event.attributes.get(name, "").endswith(value)
         return lambda event: bool(event.attributes.get(name))
 
-    def refusal(self, event: Event) -> str:
-        found = event.attributes.get(self.attribute)
-        has = f'"{found}"' if found is not None else f'no "{self.attribute}"'
-        if self.operator == "present":
-            return f"{self.path}: any {self.attribute}, but the event has {has}"
-        return f'{self.path}: {self.operator} {self.attribute}="{self.value}" but the event has {has}'
+    def _compile_derived(self) -> Matches:
+        read, value = attributes.text_reader(self.attribute), self.value
+        match self.operator:
+            case "exact":
+                return lambda event: read(event) == value
+            case "prefix":
+                return lambda event: (read(event) or "").startswith(value)
+            case "suffix":
+                return lambda event: (read(event) or "").endswith(value)
+        return lambda event: bool(read(event))
 
     @property
     def reads(self) -> frozenset[str]:
         return frozenset({self.attribute})
 
-    def conjuncts(self) -> Sequence[Conjunct]:
+    def demands(self) -> Sequence[Demand]:
         return ((self.operator, self.attribute, self.value),)
-
-    def describe(self) -> str:
-        mark = {"exact": "=", "prefix": "^=", "suffix": "$=", "present": "=*"}[self.operator]
-        return f"{self.attribute}{mark}{self.value}"
 
 
 @dataclass(frozen=True, slots=True)
-class All:
-    """Every child holds."""
+class AllOf:
+    """Every child holds; without children it holds always."""
 
     path: str
     children: tuple[Clause, ...]
@@ -82,32 +83,28 @@ class All:
         compiled = [child.compile(errors) for child in self.children]
         if not compiled:
             return lambda event: True
-        if len(compiled) == 1:
-            return compiled[0]
         if len(compiled) == 2:
             first, second = compiled
             return lambda event: first(event) and second(event)
-        return lambda event: all(matches(event) for matches in compiled)
 
-    def refusal(self, event: Event) -> str:
-        for child in self.children:
-            if not child.compile(Errors())(event):
-                return child.refusal(event)
-        return f"{self.path}: matches"
+        def every(event: Event) -> bool:
+            for matches in compiled:  # noqa: SIM110  # a generator would double its cost
+                if not matches(event):
+                    return False
+            return True
+
+        return every
 
     @property
     def reads(self) -> frozenset[str]:
         return frozenset[str]().union(*(child.reads for child in self.children))
 
-    def conjuncts(self) -> Sequence[Conjunct]:
-        return [conjunct for child in self.children for conjunct in child.conjuncts()]
-
-    def describe(self) -> str:
-        return " & ".join(child.describe() for child in self.children)
+    def demands(self) -> Sequence[Demand]:
+        return [demand for child in self.children for demand in child.demands()]
 
 
 @dataclass(frozen=True, slots=True)
-class Any:
+class AnyOf:
     """At least one child holds."""
 
     path: str
@@ -115,46 +112,40 @@ class Any:
 
     def compile(self, errors: Errors) -> Matches:
         compiled = [child.compile(errors) for child in self.children]
-        return lambda event: any(matches(event) for matches in compiled)
 
-    def refusal(self, event: Event) -> str:
-        each = "; ".join(child.refusal(event) for child in self.children)
-        return f"{self.path}: none of {len(self.children)} holds ({each})"
+        def some(event: Event) -> bool:
+            for matches in compiled:  # noqa: SIM110  # a generator would double its cost
+                if matches(event):
+                    return True
+            return False
+
+        return some
 
     @property
     def reads(self) -> frozenset[str]:
         return frozenset[str]().union(*(child.reads for child in self.children))
 
-    def conjuncts(self) -> Sequence[Conjunct]:
-        return self.children[0].conjuncts() if len(self.children) == 1 else ()
-
-    def describe(self) -> str:
-        return "(" + " | ".join(child.describe() for child in self.children) + ")"
+    def demands(self) -> Sequence[Demand]:
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
-class Not:
-    """The child does not hold."""
+class Negation:
+    """The child does not hold: so it holds where the child could not be evaluated, too."""
 
     path: str
     child: Clause
 
     def compile(self, errors: Errors) -> Matches:
-        compiled = self.child.compile(errors)
-        return lambda event: not compiled(event)
-
-    def refusal(self, event: Event) -> str:
-        return f"{self.path}: not ({self.child.describe()}), but that holds"
+        matches = self.child.compile(errors)
+        return lambda event: not matches(event)
 
     @property
     def reads(self) -> frozenset[str]:
         return self.child.reads
 
-    def conjuncts(self) -> Sequence[Conjunct]:
+    def demands(self) -> Sequence[Demand]:
         return ()
-
-    def describe(self) -> str:
-        return f"!({self.child.describe()})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,35 +172,12 @@ class Cesql:
 
         return matches
 
-    def refusal(self, event: Event) -> str:
-        expression = self.expression
-        for part in expression.conjuncts():
-            result = evaluate_part(part, event)
-            shown = expression.part(part)
-            if result.error is not None:
-                return f"{self.path}: cesql {shown} cannot be evaluated: {result.message}"
-            if result.value is not True:
-                what = "is false" if result.value is False else f"gives {result.value!r}, which is no Boolean"
-                return f"{self.path}: cesql {shown} {what}"
-        return f"{self.path}: cesql {expression.text} is false"
-
     @property
     def reads(self) -> frozenset[str]:
         return attributes_read(self.expression.root)
 
-    def conjuncts(self) -> Sequence[Conjunct]:
-        return [
-            ("exact", part.left.name, part.right.value)
-            for part in self.expression.conjuncts()
-            if isinstance(part, Binary)
-            and part.operator == "="
-            and isinstance(part.left, Attribute)
-            and isinstance(part.right, LiteralNode)
-            and isinstance(part.right.value, str)
-        ]
-
-    def describe(self) -> str:
-        return self.expression.text
+    def demands(self) -> Sequence[Demand]:
+        return demands(self.expression.root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,24 +194,28 @@ class Custom:
         def matches(event: Event) -> bool:
             try:
                 return call(event.attributes) is True
-            except Exception:  # noqa: BLE001  # a plugin's code; its failure is no match, and counted
+            except Exception:  # noqa: BLE001  # a plugin's code may raise anything; no match, and counted
                 errors.count += 1
                 return False
 
         return matches
 
-    def refusal(self, event: Event) -> str:
-        return f"{self.path}: {self.dialect} does not match"
-
     @property
     def reads(self) -> frozenset[str]:
         return frozenset({"*"})
 
-    def conjuncts(self) -> Sequence[Conjunct]:
+    def demands(self) -> Sequence[Demand]:
         return ()
 
-    def describe(self) -> str:
-        return self.dialect
+
+Clause = Compare | AllOf | AnyOf | Negation | Cesql | Custom
 
 
-Clause = Compare | All | Any | Not | Cesql | Custom
+def all_of(path: str, children: Sequence[Clause]) -> Clause:
+    """`AllOf`, or the only child itself."""
+    return children[0] if len(children) == 1 else AllOf(path, tuple(children))
+
+
+def any_of(path: str, children: Sequence[Clause]) -> Clause:
+    """`AnyOf`, or the only child itself."""
+    return children[0] if len(children) == 1 else AnyOf(path, tuple(children))

@@ -1,0 +1,115 @@
+"""`lint`: every fault of every document, in one pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mesh_gateway.cli import options
+from mesh_gateway.cli.exits import Exit
+from mesh_gateway.cli.output import clean, colour, notice
+
+if TYPE_CHECKING:
+    from mesh_gateway.topology.faults import Fault
+    from mesh_gateway.topology.spec import GatewaySpec
+    from mesh_gateway.transport.contract import Check
+    from mesh_gateway.transport.plugins import Plugins
+
+CONNECT_TIMEOUT = 20.0
+"""Seconds for all checks of one transport: client libraries try a dead address for about ten."""
+
+EXAMPLES = """\b
+Examples:
+  mesh-gateway lint -f mesh.yaml
+  kubectl get broker,trigger -A -o yaml | mesh-gateway lint -f -
+  mesh-gateway lint -f mesh/ --strict -o github        # annotations in a pull request
+"""
+
+
+@click.command("lint", epilog=EXAMPLES)
+@options.documents
+@click.option("--strict", is_flag=True, help="Unknown fields and kinds of Knative are errors too.")
+@click.option("--partial", is_flag=True, help="A Trigger's Broker may be in files that are not here.")
+@click.option(
+    "--connect", is_flag=True, help="Also ask every transport that is used whether it can be reached."
+)
+@options.output("text", "json", "github")
+def command(
+    files: tuple[str, ...], env_file: Path | None, strict: bool, partial: bool, connect: bool, form: str
+) -> None:
+    """Show every fault of every document in one pass.
+
+    The exit code is 78 if there are errors, 1 if a check of --connect fails, else 0. Without -f,
+    mesh.yaml is read. `mesh-gateway help CODE` explains a code.
+    """
+    from mesh_gateway.cli import documents
+    from mesh_gateway.topology.faults import render
+    from mesh_gateway.transport.plugins import load_plugins
+
+    plugins = load_plugins()
+    loaded = documents.read(files, env_file, plugins, strict=strict, partial=partial)
+    if loaded.faults or form == "json":
+        click.echo(
+            render(loaded.faults, "json" if form == "json" else "github" if form == "github" else "text")
+        )
+    notice(summary(loaded.faults, loaded.spec))
+    if loaded.errors:
+        raise SystemExit(Exit.BAD_CONFIGURATION)
+    if connect and loaded.spec is not None and not reachable(loaded.spec, plugins):
+        raise SystemExit(Exit.CHECK_FAILED)
+
+
+def summary(faults: tuple[Fault, ...], spec: GatewaySpec | None) -> str:
+    """`2 errors, 1 warning`, or what is fine."""
+    counts = Counter(fault.severity for fault in faults)
+    told = ", ".join(
+        f"{count} {severity}{'' if count == 1 else 's'}"
+        for severity in ("error", "warning", "notice")
+        if (count := counts[severity])
+    )
+    if spec is None:
+        return told
+    what = f"{len(spec.brokers)} broker(s), {len(spec.triggers)} trigger(s)"
+    return f"ok: {what}" + (f", {told}" if told else "")
+
+
+def reachable(spec: GatewaySpec, plugins: Plugins) -> bool:
+    """Print the findings of every used transport to standard error; whether all are good."""
+    import asyncio
+
+    used = sorted({broker.transport for broker in spec.brokers.values()})
+    good = True
+    for name in used:
+        for check in asyncio.run(checks(name, spec, plugins)):
+            good = good and check.ok
+            mark = colour("✓", "green") if check.ok else colour("✗", "red")
+            hint = f" ({clean(check.hint)})" if check.hint and not check.ok else ""
+            notice(f"{mark} {name} {check.level}: {clean(check.name)}: {clean(check.detail)}{hint}")
+    return good
+
+
+async def checks(name: str, spec: GatewaySpec, plugins: Plugins) -> list[Check]:
+    """What one transport finds, asked without opening it: nothing is created or joined."""
+    import asyncio
+
+    from mesh_gateway.errors import PluginError
+    from mesh_gateway.transport.contract import Check, Level, TransportContext
+    from mesh_gateway.transport.plugins import import_string
+
+    transport = spec.transports[name]
+    kind = plugins.transports[transport.kind]
+    context = TransportContext(name=name, state_directory=spec.state_directory)
+    try:
+        options_model = import_string(kind.options).model_validate(dict(transport.options))
+        made = import_string(kind.load)(options_model, context)
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            found: list[Check] = await made.check()
+            await made.close()
+    except PluginError as error:
+        return [Check("plugin", Level.CONNECT, ok=False, detail=str(error))]
+    except TimeoutError:
+        return [Check("answer", Level.CONNECT, ok=False, detail=f"none within {CONNECT_TIMEOUT:.0f} s")]
+    return found

@@ -1,0 +1,71 @@
+"""What `run` and `dev` share: the options laid over the documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mesh_gateway.cli.exits import BadConfiguration
+from mesh_gateway.topology.spec import GatewaySpec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Listen = tuple[str, int] | None
+
+
+def host_port(ctx: click.Context, param: click.Parameter, value: str | None) -> Listen:
+    """Callback: `HOST:PORT`, with IPv6 in brackets, as (host, port)."""
+    from mesh_gateway.topology.gateway import listen_address
+
+    if value is None:
+        return None
+    try:
+        return listen_address(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+
+
+def listeners(function: F) -> F:
+    """`--ingress`, `--admin`, `--state` and `--log-level`."""
+    for option in (
+        click.option(
+            "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
+            show_default=True, help="What is logged on standard error.",
+        ),
+        click.option(
+            "--state", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+            help="Where the embedded transport keeps its file.",
+        ),
+        click.option(
+            "--admin", callback=host_port, metavar="HOST:PORT",
+            help="Where the admin API listens.",
+        ),
+        click.option(
+            "--ingress", callback=host_port, metavar="HOST:PORT",
+            help="Where events are taken.",
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def overlaid(spec: GatewaySpec, ingress: Listen, admin: Listen, state: Path | None) -> GatewaySpec:
+    """The spec with what the options say instead. Raises `BadConfiguration` for an open admin listener."""
+    if ingress is not None:
+        spec = replace(spec, ingress=replace(spec.ingress, host=ingress[0], port=ingress[1]))
+    if admin is not None:
+        from mesh_gateway.topology.gateway import is_loopback
+
+        spec = replace(spec, admin=replace(spec.admin, host=admin[0], port=admin[1]))
+        if spec.admin.token is None and not is_loopback(admin[0]):
+            raise BadConfiguration(
+                f"--admin {admin[0]}:{admin[1]} is open to others and has no token: "
+                "set Gateway.spec.admin.token, or listen on 127.0.0.1"
+            )
+    if state is not None:
+        spec = replace(spec, state_directory=state)
+    return spec

@@ -1,0 +1,74 @@
+"""`status`: what transports, brokers and triggers of a running gateway are doing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from mesh_gateway.cli import options
+from mesh_gateway.cli.output import clean, document, duration, table
+
+TRIGGER_COLUMNS = ("trigger", "ready", "reason", "lag", "oldest", "in_flight", "parked", "delivered", "retried",
+                   "dead_letters", "last_error")  # fmt: skip
+
+
+@click.command("status")
+@options.admin
+@options.data_output()
+def command(admin: str, token: str | None, form: str) -> None:
+    """Show what transports, brokers and triggers are doing.
+
+    READY and REASON are Knative's condition words. LAG is what a trigger has not finished: in its
+    window and parked. The exit code is 0 whatever the state; healthcheck judges.
+    """
+    whole = options.client(admin, token).get("status")
+    if form == "table":
+        show(whole)
+    else:
+        document(whole, form)
+
+
+def show(whole: Mapping[str, Any]) -> None:
+    """The whole status for a person."""
+    click.echo(
+        f"{clean(whole['gateway'])} {clean(whole['version'])} · {clean(whole['state'])} · "
+        f"cluster {clean(whole['cluster'])} · generation {whole['generation']} · "
+        f"ingress {clean(whole.get('ingress'))} · admin {clean(whole.get('admin'))}\n"
+    )
+    table(("transport", "kind", "up", "detail"), [transport(one) for one in whole["transports"]])
+    click.echo()
+    table(
+        ("broker", "ready", "reason", "transport", "accepted", "dead_letters", "url"),
+        [broker(one) for one in whole["brokers"]],
+    )
+    if whole["triggers"]:
+        click.echo()
+        table(TRIGGER_COLUMNS, [trigger(one) for one in whole["triggers"]])
+
+
+def transport(one: Mapping[str, Any]) -> list[object]:
+    return [one["name"], one["kind"], "yes" if one["up"] else "no", one["detail"] or None]
+
+
+def broker(one: Mapping[str, Any]) -> list[object]:
+    status, reason = readiness(one)
+    return [one["name"], status, reason, one["transport"], one["accepted"], one["dead_letters"], one["url"]]
+
+
+def trigger(one: Mapping[str, Any]) -> list[object]:
+    status, reason = readiness(one)
+    return [
+        one["name"], status, reason, one["lag"], duration(one["oldest_age"]),
+        f"{one['in_flight']}, {one['window']}/{one['window_limit']}", one["parked"], one["delivered"],
+        one["retried"], one["dead_lettered"], one["last_error"] or None,
+    ]  # fmt: skip
+
+
+def readiness(one: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Status and reason of the `Ready` condition."""
+    for condition in one["conditions"]:
+        if condition["type"] == "Ready":
+            return condition["status"], condition.get("reason") or None
+    return "Unknown", None

@@ -1,0 +1,24 @@
+"""`version`: of the gateway, of the contract its plugins are built for, and of Python."""
+
+from __future__ import annotations
+
+import platform
+
+import click
+
+from mesh_gateway import __version__
+from mesh_gateway.cli import options
+from mesh_gateway.cli.output import document
+
+
+@click.command("version")
+@options.data_output()
+def command(form: str) -> None:
+    """Print the version."""
+    from mesh_gateway.transport.contract import TRANSPORT_API
+
+    facts = {"version": __version__, "transport_api": TRANSPORT_API, "python": platform.python_version()}
+    if form == "table":
+        click.echo(f"mesh-gateway {__version__} (transport API {TRANSPORT_API}, Python {facts['python']})")
+    else:
+        document(facts, form)
