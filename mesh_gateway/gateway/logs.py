@@ -38,7 +38,7 @@ def configure(level: str = "info", *, console: bool | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
-    for noisy in ("asyncio", "uvicorn.access", "watchfiles"):
+    for noisy in ("asyncio", "uvicorn.error", "uvicorn.access", "watchfiles"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -1,0 +1,279 @@
+"""A subscriber and a gateway for tests that need whole processes or real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 30.0
+"""Seconds after which a test gives up; none of them needs more than a fraction of it."""
+
+
+@dataclass(slots=True)
+class Request:
+    """What a subscriber received."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        return self.headers.get("ce-id", "")
+
+
+@dataclass(slots=True)
+class Answer:
+    """What it answers; `Subscriber.HANG` never does."""
+
+    status: int = 202
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+HANG = Answer(0)
+
+
+class Subscriber:
+    """An HTTP server that records what comes and answers as `answer(request)` says."""
+
+    def __init__(self, answer: Callable[[Request], Answer] | None = None) -> None:
+        self.answer = answer or (lambda request: Answer())
+        self.requests: list[Request] = []
+        self.port = 0
+        self._server: asyncio.Server
+        self._arrived = asyncio.Condition()
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ids(self, path: str | None = None) -> list[str]:
+        """Event ids in order of arrival."""
+        return [r.id for r in self.requests if path is None or r.path == path]
+
+    async def received(self, enough: Callable[[list[Request]], bool]) -> list[Request]:
+        """The requests, once `enough` says so."""
+        async with asyncio.timeout(PATIENCE), self._arrived:
+            await self._arrived.wait_for(lambda: enough(self.requests))
+        return self.requests
+
+    async def __aenter__(self) -> Subscriber:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=2**22)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            while True:
+                request = await _read(reader)
+                answer = self.answer(request)
+                async with self._arrived:
+                    self.requests.append(request)
+                    self._arrived.notify_all()
+                if answer is HANG:
+                    await reader.read()
+                    return
+                writer.write(_rendered(answer))
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.transport.abort()
+
+
+async def _read(reader: asyncio.StreamReader) -> Request:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    lines = head.split("\r\n")
+    headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:]) if k}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    return Request(lines[0].split()[1], headers, body)
+
+
+def _rendered(answer: Answer) -> bytes:
+    lines = [f"HTTP/1.1 {answer.status} X", f"content-length: {len(answer.body)}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + answer.body
+
+
+def free_port() -> int:
+    """A port nobody listens on at this moment."""
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        port: int = door.getsockname()[1]
+        return port
+
+
+class GatewayProcess:
+    """`mesh-gateway run` as a process of its own, on the same addresses and state at every start."""
+
+    def __init__(self, documents: str, directory: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.file = directory / "mesh.yaml"
+        self.file.write_text(documents)
+        self.state = directory / "state"
+        self.ingress = free_port()
+        self.admin = free_port()
+        self.log = directory / "gateway.log"
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ingress}"
+
+    async def start(self) -> None:
+        """Start, and wait until it is ready."""
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "mesh_gateway", "run", "-f", str(self.file), "--state", str(self.state),
+                "--ingress", f"127.0.0.1:{self.ingress}", "--admin", f"127.0.0.1:{self.admin}",
+                stdout=log, stderr=log, env=self._environment,
+            )  # fmt: skip
+        async with asyncio.timeout(PATIENCE):
+            while not await self.is_ready():
+                if self._process.returncode is not None:
+                    raise AssertionError(f"the gateway ended:\n{self.log.read_text()}")
+                await asyncio.sleep(0.02)
+
+    async def is_ready(self) -> bool:
+        with contextlib.suppress(OSError):
+            return (await self.get("/readyz"))[0] == 200
+        return False
+
+    async def kill(self) -> None:
+        """kill -9."""
+        assert self._process is not None
+        self._process.kill()
+        await self._process.wait()
+
+    async def terminate(self) -> int:
+        """SIGTERM; the exit code."""
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE):
+            return await self._process.wait()
+
+    async def wait(self) -> int:
+        """The exit code of a process that ends by itself."""
+        assert self._process is not None
+        async with asyncio.timeout(PATIENCE):
+            return await self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        """A GET on the admin API: (status, JSON or text)."""
+        return await asyncio.to_thread(_get, f"http://127.0.0.1:{self.admin}{path}")
+
+    async def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = (await self.get("/api/v1/status"))[1]
+        return found
+
+    async def settled(self) -> dict[str, Any]:
+        """The status once nothing is waiting anywhere."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                status = await self.status()
+                if all(t["window"] == 0 and not t["parked"] for t in status["triggers"]):
+                    return status
+                await asyncio.sleep(0.05)
+
+
+def _get(url: str) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            text = response.read().decode()
+            return response.status, json.loads(text) if text.startswith("{") else text
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+class Producer:
+    """A keep-alive client that posts binary events and remembers what was acknowledged."""
+
+    def __init__(self, port: int, path: str) -> None:
+        self._port = port
+        self._path = path
+        self.acknowledged: list[str] = []
+        self.answers: list[int] = []
+
+    async def send(self, ids: Iterable[str], **attributes: str) -> None:
+        """Post one event after the other; stops quietly when the gateway goes away."""
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        except OSError:
+            return
+        try:
+            for id in ids:
+                writer.write(self._request(id, attributes))
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                status = int(head.split()[1])
+                self.answers.append(status)
+                if status == 202:
+                    self.acknowledged.append(id)
+                length = next(
+                    (int(line[15:]) for line in head.lower().split("\r\n") if line.startswith("content-length:")), 0
+                )
+                await reader.readexactly(length)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    def _request(self, id: str, attributes: Mapping[str, str]) -> bytes:
+        given = {"specversion": "1.0", "type": "t", "source": "/tests", "id": id, **attributes}
+        lines = [f"POST {self._path} HTTP/1.1", "host: gateway", "content-length: 2", "content-type: application/json"]
+        lines += [f"ce-{name}: {value}" for name, value in given.items()]
+        return ("\r\n".join(lines) + "\r\n\r\n{}").encode()
+
+
+@contextlib.asynccontextmanager
+async def running(gateway: GatewayProcess) -> AsyncIterator[GatewayProcess]:
+    """A started gateway that is surely gone afterwards."""
+    await gateway.start()
+    try:
+        yield gateway
+    finally:
+        if gateway._process is not None and gateway._process.returncode is None:
+            await gateway.kill()
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    """One POST; its status."""
+    request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+async def send_batch(gateway: GatewayProcess, path: str, ids: Iterable[str], **attributes: str) -> int:
+    """One batch of events; the status."""
+    events = [{"specversion": "1.0", "type": "t", "source": "/tests", "id": id, **attributes} for id in ids]
+    headers = {"content-type": "application/cloudevents-batch+json"}
+    return await asyncio.to_thread(post, gateway.url + path, json.dumps(events).encode(), headers)
