@@ -64,8 +64,14 @@ async def test_kill_minus_nine_loses_no_acknowledged_event(tmp_path: Path):
             missing = acknowledged - set(subscriber.ids(path))
             if path == "/flaky":
                 missing -= await dead_letters(gateway) if missing else set()
-            assert not missing, f"{len(missing)} of {len(acknowledged)} acknowledged events never reached {path}"
-        assert {t["name"] for t in status["triggers"]} == {"default/steady", "default/flaky", "default/refusing"}
+            assert not missing, (
+                f"{len(missing)} of {len(acknowledged)} acknowledged events never reached {path}"
+            )
+        assert {t["name"] for t in status["triggers"]} == {
+            "default/steady",
+            "default/flaky",
+            "default/refusing",
+        }
 
 
 async def dead_letters(gateway: GatewayProcess) -> set[str]:

@@ -22,7 +22,9 @@ spec: {{broker: b, subscriber: {{uri: "{url}/"}}}}
 
 
 async def test_wrong_documents_end_with_78_and_no_traceback(tmp_path: Path):
-    gateway = GatewayProcess("kind: Broker\napiVersion: eventing.knative.dev/v1\nmetadata: {name: B!}\n", tmp_path)
+    gateway = GatewayProcess(
+        "kind: Broker\napiVersion: eventing.knative.dev/v1\nmetadata: {name: B!}\n", tmp_path
+    )
     with pytest.raises(AssertionError, match="the gateway ended"):
         await gateway.start()
 

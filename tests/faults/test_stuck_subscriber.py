@@ -42,7 +42,9 @@ async def test_a_subscriber_that_never_answers_delays_nobody_and_costs_bounded_m
         async with running(gateway):
             before = memory(gateway.pid)
             for first in range(0, EVENTS, BATCH):
-                status = await send_batch(gateway, "/default/b", (str(n) for n in range(first, first + BATCH)))
+                status = await send_batch(
+                    gateway, "/default/b", (str(n) for n in range(first, first + BATCH))
+                )
                 assert status == 202
             await subscriber.received(lambda requests: len(requests) >= EVENTS + 64)
             triggers = {t["name"]: t for t in (await gateway.status())["triggers"]}
