@@ -1,0 +1,97 @@
+"""Which of N triggers want an event: the index against asking every filter, CPU µs per event.
+
+The mix is that of busy brokers: 55 % exact type, 30 % type and source, 10 % prefixes and suffixes, 5 % CESQL
+(a fifth of these without anything to index); four triggers share a type.
+"""
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mesh_gateway.event import Event
+from mesh_gateway.filters.dialects import Filter, parse
+from mesh_gateway.filters.index import FilterIndex
+
+RUNS = 3
+EVENTS = 400
+SECONDS = 0.12
+"""CPU time of one measurement, so that all of them take about four seconds."""
+
+
+def run() -> list[tuple[str, float, str]]:
+    """Rows (what, CPU µs per event as the median of three runs, note)."""
+    rows: list[tuple[str, float, str]] = []
+    for count in (1, 100, 1_000):
+        filters, events = mix(count)
+        index = FilterIndex(filters)
+        matches = sum(len(index.match(event)) for event in events) / len(events)
+        note = f"{matches:.1f} match"
+        rows.append((f"filters: {count} triggers, index", per_event(index.match, events), note))
+        rows.append((f"filters: {count} triggers, naive", per_event(naive(filters), events), note))
+    return rows
+
+
+def naive(filters: Sequence[Filter]) -> Callable[[Event], Sequence[int]]:
+    """Every filter is asked."""
+    return lambda event: [index for index, one in enumerate(filters) if one.matches(event)]
+
+
+def per_event(match: Callable[[Event], object], events: Sequence[Event]) -> float:
+    """CPU µs of one `match`, warmed, median of `RUNS`."""
+    for event in events:
+        match(event)
+    return statistics.median(_once(match, events) for _ in range(RUNS))
+
+
+def _once(match: Callable[[Event], object], events: Sequence[Event]) -> float:
+    begin = now = time.process_time()
+    rounds = 0
+    while now - begin < SECONDS:
+        for event in events:
+            match(event)
+        rounds += 1
+        now = time.process_time()
+    return (now - begin) / (rounds * len(events)) * 1e6
+
+
+def mix(count: int) -> tuple[list[Filter], list[Event]]:
+    """`count` filters and events for them, the same at every run."""
+    chance = random.Random(7)
+    kinds = ("order", "user", "pay", "stock")
+    ends = ("created", "deleted", "updated")
+    types = [
+        f"com.example.{chance.choice(kinds)}.k{i}.{chance.choice(ends)}" for i in range(max(4, count // 4))
+    ]
+    sources = [f"/shop/{chance.choice(('eu', 'us'))}/svc{i}" for i in range(50)]
+    filters = [parse([_document(i, count, types, sources, chance)]) for i in range(count)]
+    events = [
+        Event.new(
+            type=chance.choice(types),
+            source=chance.choice(sources),
+            id=f"x{i}",
+            subject=f"order/{chance.randrange(500)}",
+            tenant=chance.choice(("acme", "umbrella", "t1", "t2")),
+        )
+        for i in range(EVENTS)
+    ]
+    return filters, events
+
+
+def _document(
+    i: int, count: int, types: list[str], sources: list[str], chance: random.Random
+) -> dict[str, Any]:
+    type = chance.choice(types)
+    share = i / count if count > 1 else 0.0
+    if share < 0.55:
+        return {"exact": {"type": type}}
+    if share < 0.85:
+        return {"exact": {"type": type, "source": chance.choice(sources)}}
+    if share < 0.92:
+        return {"prefix": {"type": ".".join(type.split(".")[:4]) + "."}}
+    if share < 0.95:
+        return {"all": [{"suffix": {"type": type[-14:]}}, {"prefix": {"source": "/shop/eu"}}]}
+    if i % 5:
+        return {"cesql": f"type = '{type}' AND (subject LIKE 'order/%' OR tenant IN ('acme', 'umbrella'))"}
+    return {"cesql": f"subject LIKE 'order/%7' AND NOT (tenant IN ('acme', 'umbrella', 't{i % 90}'))"}
