@@ -175,7 +175,7 @@ _CHECKED = {
     "time": _time_fault,
     "dataschema": _schema_fault,
     "schemaurl": _source_fault,
-    "datacontenttype": None,
+    "datacontenttype": _media_type_fault,
     "datacontentencoding": None,
 }
 _NOT_EMPTY = frozenset({"subject", "time", "dataschema", "schemaurl"})

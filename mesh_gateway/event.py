@@ -54,7 +54,7 @@ class Event:
         id: str | None = None,
         data: bytes | None = None,
         specversion: str = "1.0",
-        **attributes: str | int | bool,
+        **attributes: Any,
     ) -> Self:
         """A valid event; a missing `id` becomes a random UUID, nothing else is made up.
 

@@ -236,7 +236,12 @@ class Producer:
                 if status == 202:
                     self.acknowledged.append(id)
                 length = next(
-                    (int(line[15:]) for line in head.lower().split("\r\n") if line.startswith("content-length:")), 0
+                    (
+                        int(line[15:])
+                        for line in head.lower().split("\r\n")
+                        if line.startswith("content-length:")
+                    ),
+                    0,
                 )
                 await reader.readexactly(length)
         except (OSError, asyncio.IncompleteReadError):
@@ -246,7 +251,12 @@ class Producer:
 
     def _request(self, id: str, attributes: Mapping[str, str]) -> bytes:
         given = {"specversion": "1.0", "type": "t", "source": "/tests", "id": id, **attributes}
-        lines = [f"POST {self._path} HTTP/1.1", "host: gateway", "content-length: 2", "content-type: application/json"]
+        lines = [
+            f"POST {self._path} HTTP/1.1",
+            "host: gateway",
+            "content-length: 2",
+            "content-type: application/json",
+        ]
         lines += [f"ce-{name}: {value}" for name, value in given.items()]
         return ("\r\n".join(lines) + "\r\n\r\n{}").encode()
 

@@ -6,14 +6,26 @@ import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any as Anything
+from typing import Any
 
 from mesh_gateway.event import Event
-from mesh_gateway.filters import cesql
-from mesh_gateway.filters.nodes import All, Any, Cesql, Clause, Compare, Conjunct, Custom, Errors, Not
+from mesh_gateway.filters import cesql, explain
+from mesh_gateway.filters.cesql.syntax import Attribute
+from mesh_gateway.filters.nodes import (
+    Cesql,
+    Clause,
+    Compare,
+    Custom,
+    Demand,
+    Errors,
+    Matches,
+    Negation,
+    all_of,
+    any_of,
+)
 
 Path = tuple[str | int, ...]
-Dialects = Mapping[str, Callable[[Anything], Callable[[Mapping[str, str]], bool]]]
+Dialects = Mapping[str, Callable[[Any], Callable[[Mapping[str, str]], bool]]]
 
 DIALECTS = ("exact", "prefix", "suffix", "all", "any", "not", "cesql")
 MAX_DEPTH = 32
@@ -46,37 +58,38 @@ class Filter:
     def __init__(self, clause: Clause, warnings: Sequence[FilterFault] = ()) -> None:
         self._errors = Errors()
         self.clause = clause
-        self.matches: Callable[[Event], bool] = clause.compile(self._errors)
+        self.matches: Matches = clause.compile(self._errors)
         """Whether an event passes. Never raises: what cannot be evaluated does not pass."""
         self.warnings = tuple(warnings)
+        """What may surprise its author; lint shows these as MG030."""
 
     @property
     def errors(self) -> int:
-        """Evaluations that failed since the filter was made."""
+        """Evaluations by `matches` that failed since the filter was made; the index asks only where needed."""
         return self._errors.count
 
     def why_not(self, event: Event) -> str | None:
         """The very clause that refused the event; None if it passes."""
         if self.clause.compile(Errors())(event):
             return None
-        return self.clause.refusal(event)
+        return explain.refusal(self.clause, event)
 
     def describe(self) -> str:
         """One short line, for graphs and tables; empty for a filter that takes everything."""
-        return self.clause.describe()
+        return explain.describe(self.clause)
 
     @property
     def reads(self) -> frozenset[str]:
         """Attributes it looks at; "*" when that is not known."""
         return self.clause.reads
 
-    def conjuncts(self) -> Sequence[Conjunct]:
-        """Comparisons that must all hold for an event to pass."""
-        return self.clause.conjuncts()
+    def demands(self) -> Sequence[Demand]:
+        """Comparisons that must all hold for an event to pass; there may be other conditions."""
+        return self.clause.demands()
 
 
 def parse(
-    filters: Sequence[Anything],
+    filters: Sequence[Any],
     filter_attributes: Sequence[tuple[str, str]] = (),
     custom: Dialects | None = None,
 ) -> Filter:
@@ -86,10 +99,10 @@ def parse(
     """
     reader = _Reader(custom or {})
     if filters:
-        clauses = [reader.clause(entry, ("filters", i), 0) for i, entry in enumerate(filters)]
-        clause: Clause = All("filters", tuple(c for c in clauses if c is not None))
+        found = [reader.clause(entry, ("filters", i), 0) for i, entry in enumerate(filters)]
+        clause = all_of("filters", [one for one in found if one is not None])
     else:
-        clause = All("filter", tuple(reader.attributes(filter_attributes)))
+        clause = all_of("filter", list(reader.attributes(filter_attributes)))
     if reader.faults:
         raise FilterFaults(reader.faults)
     return Filter(clause, reader.warnings)
@@ -116,7 +129,7 @@ class _Reader:
             if self._check_name(name, path):
                 yield Compare(shown(path), "exact" if value else "present", name, value)
 
-    def clause(self, entry: Anything, path: Path, depth: int) -> Clause | None:
+    def clause(self, entry: Any, path: Path, depth: int) -> Clause | None:
         """One entry: exactly one dialect."""
         if depth > MAX_DEPTH:
             return self._fault(path, f"nested deeper than {MAX_DEPTH}")
@@ -134,7 +147,7 @@ class _Reader:
                 return self._several(dialect, value, inner, depth)
             case "not":
                 child = self.clause(value, inner, depth + 1)
-                return None if child is None else Not(shown(path), child)
+                return None if child is None else Negation(shown(path), child)
             case "cesql" | "sql":
                 return self._cesql(value, path, inner)
         if dialect in self._custom:
@@ -144,7 +157,7 @@ class _Reader:
         hint = f", did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
         return self._fault(inner, f"unknown dialect {dialect!r}{hint}")
 
-    def _compare(self, dialect: Anything, value: Anything, path: Path, inner: Path) -> Clause | None:
+    def _compare(self, dialect: Any, value: Any, path: Path, inner: Path) -> Clause | None:
         if not isinstance(value, Mapping) or not value:
             return self._fault(inner, f"{dialect} needs at least one attribute")
         found: list[Clause] = []
@@ -152,40 +165,44 @@ class _Reader:
             here = (*inner, str(name))
             if not self._check_name(name, here):
                 continue
-            if not isinstance(wanted, str) or not wanted:
-                self._fault(here, "the value must be text and not empty")
-                continue
-            found.append(Compare(shown(path), dialect, name, wanted))
-        return found[0] if len(found) == 1 else All(shown(path), tuple(found))
+            if isinstance(wanted, str) and wanted:
+                found.append(Compare(shown(path), dialect, name, wanted))
+            else:
+                hint = f"; write {_as_text(wanted)}" if isinstance(wanted, int | float) else ""
+                self._fault(here, f"the value must be text and not empty{hint}")
+        return all_of(shown(path), found)
 
-    def _several(self, dialect: str, value: Anything, inner: Path, depth: int) -> Clause | None:
+    def _several(self, dialect: str, value: Any, inner: Path, depth: int) -> Clause | None:
         if not isinstance(value, Sequence) or isinstance(value, str) or not value:
             return self._fault(inner, f"{dialect} needs a list of at least one filter")
         children = [self.clause(entry, (*inner, i), depth + 1) for i, entry in enumerate(value)]
-        kept = tuple(child for child in children if child is not None)
-        return All(shown(inner), kept) if dialect == "all" else Any(shown(inner), kept)
+        kept = [child for child in children if child is not None]
+        return all_of(shown(inner), kept) if dialect == "all" else any_of(shown(inner), kept)
 
-    def _cesql(self, value: Anything, path: Path, inner: Path) -> Clause | None:
+    def _cesql(self, value: Any, path: Path, inner: Path) -> Clause | None:
         if not isinstance(value, str) or not value.strip():
             return self._fault(inner, "an expression as text, not empty")
         try:
             expression = cesql.compile(value)
         except cesql.CesqlSyntaxError as error:
             return self._fault(inner, str(error))
+        for column, sentence in expression.missing:
+            self._fault(inner, f"{sentence} at column {column}")
         if expression.type not in (None, "boolean"):
-            return self._fault(
-                inner, f"the expression is a {expression.type}, a filter must be true or false"
-            )
-        self.warnings += [FilterFault(inner, surprise) for surprise in expression.surprises]
+            self._fault(inner, f"the expression gives a {expression.type}, a filter must be true or false")
+        if expression.surprise:
+            self.warnings.append(FilterFault(inner, expression.surprise))
+        if isinstance(expression.root, Attribute):
+            self.warnings.append(FilterFault(inner, _bare(expression.root.name)))
         return Cesql(shown(path), expression)
 
-    def _plugin(self, dialect: str, value: Anything, path: Path, inner: Path) -> Clause | None:
+    def _plugin(self, dialect: str, value: Any, path: Path, inner: Path) -> Clause | None:
         try:
             return Custom(shown(path), dialect, self._custom[dialect](value))
-        except ValueError as error:
-            return self._fault(inner, str(error))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            return self._fault(inner, f"{dialect} cannot be used: {error}")
 
-    def _check_name(self, name: Anything, path: Path) -> bool:
+    def _check_name(self, name: Any, path: Path) -> bool:
         if isinstance(name, str) and _name(name):
             return True
         self._fault(path, f"{name!r} is not an attribute name (a letter, then a-z and 0-9)")
@@ -195,3 +212,15 @@ class _Reader:
         """Note a fault; what is returned stands for the clause there is not."""
         self.faults.append(FilterFault(path, message))
         return None
+
+
+def _as_text(value: float) -> str:
+    """A YAML scalar as the text that its author must quote."""
+    return f'"{str(value).lower() if isinstance(value, bool) else value}"'
+
+
+def _bare(name: str) -> str:
+    return (
+        f"{name} alone is true only if the event carries it as a Boolean; over HTTP headers it is the text "
+        f'"true", which matches nothing; write {name} = TRUE, or EXISTS {name}'
+    )

@@ -109,7 +109,9 @@ def _expression_refusal(clause: Cesql, event: Event) -> str:
         if result.value is not False:
             return f"{place} gives {result.value!r}, which is no Boolean"
         names = sorted(attributes_read(part))
-        seen = ", ".join(f"{name}={_quoted(text)}" for name in names if (text := attributes.text(event, name)))
+        seen = ", ".join(
+            f"{name}={_quoted(text)}" for name in names if (text := attributes.text(event, name))
+        )
         return f"{place} is false" + (f" for {seen}" if seen else "")
     raise AssertionError(whole)  # every part holds, and yet the whole does not
 

@@ -19,6 +19,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def channel(**changes: object) -> ChannelSpec:
     return ChannelSpec("kit", f"c{next(_numbers)}", **changes)  # type: ignore[arg-type]  # fields by name
 
 
-def event(id: str, data: bytes | None = b"{}", **attributes: str | int | bool) -> Event:
+def event(id: str, data: bytes | None = b"{}", **attributes: Any) -> Event:
     return Event.new(type="kit.event", source="/kit", id=id, data=data, **attributes)
 
 

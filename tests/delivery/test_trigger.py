@@ -309,7 +309,7 @@ async def test_after_stop_a_delivery_under_way_still_counts(rig):
 
 async def test_whoever_watches_an_event_hears_how_it_ended(rig):
     r = rig(policy=TWO_RETRIES)
-    facts = []
+    facts: list[dict[str, object]] = []
     r.watches.open("ns/b", "/s", "1", facts.append)
     r.offer("1")
     r.sink.end(Retry("status 503", 503))

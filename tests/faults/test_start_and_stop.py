@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Answer, GatewayProcess, Producer, Subscriber, running
+from tests.harness import Answer, GatewayProcess, Producer, Request, Subscriber, running
 
 DOCUMENTS = """
 apiVersion: eventing.knative.dev/v1
@@ -19,6 +20,10 @@ kind: Trigger
 metadata: {{name: t}}
 spec: {{broker: b, subscriber: {{uri: "{url}/"}}}}
 """
+
+
+def more_than(count: int, requests: list[Request]) -> bool:
+    return len(requests) > count
 
 
 async def test_wrong_documents_end_with_78_and_no_traceback(tmp_path: Path):
@@ -86,7 +91,7 @@ async def test_sigterm_loses_nothing_and_restarts_deliver_nothing_twice_that_was
         for round_number in range(3):
             async with running(gateway):
                 sending = asyncio.ensure_future(producer.send(f"{round_number}-{n}" for n in range(100_000)))
-                await subscriber.received(lambda requests, n=100 * (round_number + 1): len(requests) > n)
+                await subscriber.received(partial(more_than, 100 * (round_number + 1)))
                 assert await gateway.terminate() == 0
                 await sending
         async with running(gateway):

@@ -1,29 +1,39 @@
-"""A tree as one Python closure, evaluated in microseconds and without touching the text again."""
+"""A tree as one Python closure, evaluated in microseconds and without touching the text again.
+
+Where the shape of an operand is known, the closure is made for it: an attribute whose text alone is asked for
+is read without looking at its type, a constant right side is cast once, a list of constant texts is a set.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from mesh_gateway.event import Event
+from mesh_gateway.filters import attributes
 from mesh_gateway.filters.cesql import functions, syntax
-from mesh_gateway.filters.cesql.lexer import CesqlSyntaxError
+from mesh_gateway.filters.cesql.analysis import missing_functions, static_type
 from mesh_gateway.filters.cesql.like import like
 from mesh_gateway.filters.cesql.parser import parse
 from mesh_gateway.filters.cesql.syntax import Value
 from mesh_gateway.filters.cesql.values import (
+    ZERO,
     ErrorKind,
     EvaluationError,
+    MissingAttribute,
+    MissingFunction,
+    divided,
     in_range,
     like_type_of,
+    remainder,
     to_boolean,
     to_integer,
     to_string,
 )
 
 Evaluate = Callable[[Event], Value]
-
-_ZERO: dict[str, Value] = {"string": "", "integer": 0, "boolean": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +48,17 @@ class Result:
 class Expression:
     """A compiled expression: pure, for any number of callers."""
 
-    def __init__(self, text: str, root: syntax.Node, surprises: tuple[str, ...]) -> None:
+    __slots__ = ("call", "missing", "root", "surprise", "text", "type")
+
+    def __init__(self, text: str, root: syntax.Node, surprise: str | None) -> None:
         self.text = text
         self.root = root
-        self.surprises = surprises
-        """Where the grammar reads it otherwise than people do."""
+        self.surprise = surprise
+        """How it is read, where people may read it otherwise; None mostly."""
         self.type = static_type(root)
         """`string`, `integer`, `boolean`, or None when it depends on the event."""
+        self.missing = missing_functions(root)
+        """(column, sentence) of every call of a function that does not exist; evaluated, it is an error."""
         self.call = _compiled(root)
         """Evaluates; raises `EvaluationError`. The data path uses this."""
 
@@ -53,100 +67,35 @@ class Expression:
         try:
             return Result(self.call(event))
         except EvaluationError as error:
-            return Result(self._value_of(error), error.kind, str(error))
-
-    def _value_of(self, error: EvaluationError) -> Value:
-        """The failing operation's own value if it is the root, else the zero of the root's type."""
-        if error.value is not None and error.node is self.root:
-            return error.value
-        return _ZERO[self.type or "boolean"]
-
-    def conjuncts(self) -> Iterator[syntax.Node]:
-        """The parts of a chain of ANDs; the expression itself when it is none."""
-        node = self.root
-        while isinstance(node, syntax.Binary) and node.operator == "and":
-            yield node.left
-            node = node.right
-        yield node
-
-    def part(self, node: syntax.Node) -> str:
-        """The text of a part."""
-        return self.text[node.start : node.end]
+            own = error.value if error.node is self.root else None
+            value = ZERO[self.type or "boolean"] if own is None else own
+            return Result(value, error.kind, str(error))
 
 
 def compile(expression: str) -> Expression:
-    """Compile an expression. Raises `CesqlSyntaxError`, also for unknown functions."""
+    """Compile an expression. Raises `CesqlSyntaxError`."""
     parsed = parse(expression)
-    _check_functions(parsed.root)
-    return Expression(expression, parsed.root, tuple(parsed.surprises))
+    return Expression(expression, parsed.root, parsed.surprise)
 
 
-def children(node: syntax.Node) -> tuple[syntax.Node, ...]:
-    """The operands of a node."""
-    match node:
-        case syntax.Not() | syntax.Negate() | syntax.Like():
-            return (node.operand,)
-        case syntax.Binary():
-            return (node.left, node.right)
-        case syntax.In():
-            return (node.operand, *node.elements)
-        case syntax.Call():
-            return node.arguments
-    return ()
-
-
-def attributes_read(node: syntax.Node) -> frozenset[str]:
-    """Names of the attributes an expression looks at."""
-    own = {node.name} if isinstance(node, syntax.Attribute | syntax.Exists) else set()
-    return frozenset(own.union(*(attributes_read(child) for child in children(node))))
-
-
-def static_type(node: syntax.Node) -> functions.Type | None:
-    match node:
-        case syntax.Literal():
-            value = node.value
-            return "boolean" if isinstance(value, bool) else "integer" if isinstance(value, int) else "string"
-        case syntax.Attribute():
-            return None
-        case syntax.Negate():
-            return "integer"
-        case syntax.Binary():
-            return "integer" if node.operator in "+-*/%" else "boolean"
-        case syntax.Call():
-            function = functions.find(node.name, len(node.arguments))
-            return function.gives if function else "boolean"
-    return "boolean"
-
-
-def evaluate_part(node: syntax.Node, event: Event) -> Result:
-    """One part by itself, for explaining."""
+def evaluate_conjunct(part: syntax.Node, event: Event, *, alone: bool) -> Result:
+    """One part of a chain of ANDs, cast as the AND casts it; `alone`: the whole expression, cast by nobody."""
+    call = _compiled(part) if alone else _boolean(part)
     try:
-        return Result(_compiled(node)(event))
+        return Result(call(event))
     except EvaluationError as error:
         return Result(value=False, error=error.kind, message=str(error))
 
 
-def _check_functions(node: syntax.Node) -> None:
-    if isinstance(node, syntax.Call) and functions.find(node.name, len(node.arguments)) is None:
-        count = len(node.arguments)
-        known = (
-            "takes another number of arguments" if node.name in functions.FUNCTIONS else "is not a function"
-        )
-        raise CesqlSyntaxError(f"{node.name} with {count} argument(s): {known}", node.start + 1)
-    for child in children(node):
-        _check_functions(child)
-
-
 def _compiled(node: syntax.Node) -> Evaluate:
     match node:
-        case syntax.Literal():
-            value = node.value
+        case syntax.Literal(value=value):
             return lambda event: value
         case syntax.Attribute():
-            return _attribute(node.name)
+            return _attribute(node.name, attributes.value_reader(node.name))
         case syntax.Exists():
-            name = node.name
-            return lambda event: name in event.attributes
+            read = attributes.text_reader(node.name)
+            return lambda event: read(event) is not None
         case syntax.Not():
             inverted = _boolean(node.operand)
             return lambda event: not inverted(event)
@@ -159,147 +108,186 @@ def _compiled(node: syntax.Node) -> Evaluate:
             return _in(node)
         case syntax.Call():
             return _call(node)
+        case syntax.Logical():
+            return _logical(node.operator, [_boolean(operand) for operand in node.operands])
         case syntax.Binary():
-            return _binary(node)
+            return _equality(node) if node.operator in ("=", "!=") else _arithmetic(node)
     raise AssertionError(node)
 
 
-def _attribute(name: str) -> Evaluate:
-    def read(event: Event) -> Value:
-        text = event.attributes.get(name)
-        if text is None:
-            raise EvaluationError("missingAttribute", f"the event has no {name!r}")
-        if event.kinds is not None:
-            kind = event.kinds.get(name)
-            if kind is not None:
-                return text == "true" if kind == "boolean" else int(text)
-        return text
+# ── operands, cast to one type ───────────────────────────────────────────────────────────────
 
-    return read
+
+def _attribute(name: str, read: Callable[[Event], Value | None]) -> Evaluate:
+    def value(event: Event) -> Value:
+        found = read(event)
+        if found is None:
+            raise MissingAttribute(name)
+        return found
+
+    return value
 
 
 def _boolean(node: syntax.Node) -> Callable[[Event], bool]:
     operand = _compiled(node)
     if static_type(node) == "boolean":
-        return operand  # type: ignore[return-value]  # its static type says so
+        return cast("Callable[[Event], bool]", operand)
     return lambda event: to_boolean(operand(event))
 
 
 def _integer(node: syntax.Node) -> Callable[[Event], int]:
     operand = _compiled(node)
     if static_type(node) == "integer":
-        return operand  # type: ignore[return-value]
+        return cast("Callable[[Event], int]", operand)
     return lambda event: to_integer(operand(event))
 
 
-def _binary(node: syntax.Binary) -> Evaluate:
-    operator = node.operator
-    if operator in ("and", "or", "xor"):
-        return _logical(operator, _boolean(node.left), _boolean(node.right))
-    if operator in ("=", "!="):
-        return _equality(node)
-    left, right = _integer(node.left), _integer(node.right)
-    match operator:
-        case "<":
-            return lambda event: left(event) < right(event)
-        case "<=":
-            return lambda event: left(event) <= right(event)
-        case ">":
-            return lambda event: left(event) > right(event)
-        case ">=":
-            return lambda event: left(event) >= right(event)
-        case "+":
-            return lambda event: in_range(left(event) + right(event))
-        case "-":
-            return lambda event: in_range(left(event) - right(event))
-        case "*":
-            return lambda event: in_range(left(event) * right(event))
-        case "/":
-            return lambda event: in_range(_divided(left(event), right(event)))
-    return lambda event: _remainder(left(event), right(event))
+def _string(node: syntax.Node) -> Callable[[Event], str]:
+    """An attribute cast to String is its canonical text, whatever type it came with."""
+    if isinstance(node, syntax.Attribute):
+        return cast("Callable[[Event], str]", _attribute(node.name, attributes.text_reader(node.name)))
+    operand = _compiled(node)
+    if static_type(node) == "string":
+        return cast("Callable[[Event], str]", operand)
+    return lambda event: to_string(operand(event))
 
 
-def _logical(operator: str, left: Callable[[Event], bool], right: Callable[[Event], bool]) -> Evaluate:
-    if operator == "and":
-        return lambda event: left(event) and right(event)
-    if operator == "or":
-        return lambda event: left(event) or right(event)
-    return lambda event: left(event) is not right(event)
+# ── operations ───────────────────────────────────────────────────────────────────────────────
+
+
+def _logical(connective: syntax.Connective, tests: Sequence[Callable[[Event], bool]]) -> Evaluate:
+    """AND and OR stop at the first operand that decides (a MUST of 3.4.3); XOR needs them all."""
+    if connective == "xor":
+        return lambda event: sum(test(event) for test in tests) % 2 == 1
+    if len(tests) == 2:
+        first, second = tests
+        if connective == "and":
+            return lambda event: first(event) and second(event)
+        return lambda event: first(event) or second(event)
+    decisive = connective == "or"
+
+    def decided(event: Event) -> bool:
+        for test in tests:  # a generator would double its cost
+            if test(event) is decisive:
+                return decisive
+        return not decisive
+
+    return decided
 
 
 def _equality(node: syntax.Binary) -> Evaluate:
-    left, right = _compiled(node.left), _compiled(node.right)
+    """The left side is cast to the type of the right (TCK, binary comparison operators)."""
     wanted = node.operator == "="
     if isinstance(node.right, syntax.Literal):
         value = node.right.value
-
-        def against(event: Event) -> bool:
-            found = left(event)
-            if type(found) is not type(value):
-                found = like_type_of(found, value)
-            return (found == value) is wanted
-
-        return against
+        if isinstance(value, str):
+            return _equal_text(node.left, value, wanted=wanted)
+        left = _boolean(node.left) if isinstance(value, bool) else _integer(node.left)
+        return lambda event: (left(event) == value) is wanted
+    first, second = _compiled(node.left), _compiled(node.right)
 
     def compared(event: Event) -> bool:
-        found, other = left(event), right(event)
+        found, other = first(event), second(event)
         return (like_type_of(found, other) == other) is wanted
 
     return compared
 
 
-def _divided(left: int, right: int) -> int:
-    if right == 0:
-        raise EvaluationError("math", "division by zero")
-    quotient = abs(left) // abs(right)
-    return quotient if (left < 0) == (right < 0) else -quotient
+def _equal_text(node: syntax.Node, value: str, *, wanted: bool) -> Evaluate:
+    if isinstance(node, syntax.Attribute) and attributes.is_plain(node.name):
+        name = node.name
+
+        def same(event: Event) -> bool:
+            found = event.attributes.get(name)
+            if found is None:
+                raise MissingAttribute(name)
+            return (found == value) is wanted
+
+        return same
+    text = _string(node)
+    return lambda event: (text(event) == value) is wanted
 
 
-def _remainder(left: int, right: int) -> int:
-    if right == 0:
-        raise EvaluationError("math", "division by zero")
-    return left - right * _divided(left, right)
+def _arithmetic(node: syntax.Binary) -> Evaluate:
+    left, right = _integer(node.left), _integer(node.right)
+    compare = _ORDER.get(node.operator)
+    if compare is not None:
+        return lambda event: compare(left(event), right(event))
+    compute = _COMPUTE[node.operator]
+    return lambda event: in_range(compute(left(event), right(event)))
+
+
+_ORDER: dict[str, Callable[[int, int], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_COMPUTE: dict[str, Callable[[int, int], int]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": divided,
+    "%": remainder,
+}
 
 
 def _like(node: syntax.Like) -> Evaluate:
-    operand = _compiled(node.operand)
-    matches = like(node.pattern)
-    wanted = not node.negated
-    return lambda event: matches(to_string(operand(event))) is wanted
+    pattern = like(node.pattern)
+    matches, wanted = pattern.matches, not node.negated
+    if not isinstance(node.operand, syntax.Attribute) or not attributes.is_plain(node.operand.name):
+        text = _string(node.operand)
+        return lambda event: matches(text(event)) is wanted
+    if pattern.affixes:
+        return _affixed(node.operand.name, pattern.prefix, pattern.suffix, wanted=wanted)
+    name = node.operand.name
+
+    def fits(event: Event) -> bool:
+        found = event.attributes.get(name)
+        if found is None:
+            raise MissingAttribute(name)
+        return matches(found) is wanted
+
+    return fits
+
+
+def _affixed(name: str, prefix: str, suffix: str, *, wanted: bool) -> Evaluate:
+    """An attribute LIKE 'prefix%suffix', without a call: the shape of most filters that no index reaches."""
+    least = len(prefix) + len(suffix)
+
+    def fits(event: Event) -> bool:
+        found = event.attributes.get(name)
+        if found is None:
+            raise MissingAttribute(name)
+        return (found.startswith(prefix) and found.endswith(suffix) and len(found) >= least) is wanted
+
+    return fits
 
 
 def _in(node: syntax.In) -> Evaluate:
+    """Each element is cast to the type of the left side; the first cast that fails ends it, as in sdk-go."""
     operand = _compiled(node.operand)
     elements = [_compiled(element) for element in node.elements]
-    wanted = not node.negated
     texts = [e.value for e in node.elements if isinstance(e, syntax.Literal) and isinstance(e.value, str)]
-    if len(texts) == len(elements):
-        return _in_texts(operand, frozenset(texts), texts, wanted=wanted)
+    constant = frozenset(texts) if len(texts) == len(elements) else None
+    wanted = not node.negated
 
     def member(event: Event) -> bool:
         value = operand(event)
-        found = any(like_type_of(element(event), value) == value for element in elements)
-        return found is wanted
-
-    return member
-
-
-def _in_texts(operand: Evaluate, texts: frozenset[str], order: list[str], *, wanted: bool) -> Evaluate:
-    def member(event: Event) -> bool:
-        value = operand(event)
-        if isinstance(value, str):
-            return (value in texts) is wanted
-        return any(like_type_of(text, value) == value for text in order) is wanted
+        if constant is not None and isinstance(value, str):
+            return (value in constant) is wanted
+        return any(like_type_of(element(event), value) == value for element in elements) is wanted
 
     return member
 
 
 def _call(node: syntax.Call) -> Evaluate:
     function = functions.find(node.name, len(node.arguments))
-    assert function is not None  # checked before
+    if function is None:
+        return _missing(functions.missing(node.name, len(node.arguments)))
     call = function.call
     arguments = [_compiled(argument) for argument in node.arguments]
-    casts = functions.casts_for(function, len(arguments))
+    casts = function.casts(len(arguments))
 
     def evaluate(event: Event) -> Value:
         values = [
@@ -311,5 +299,12 @@ def _call(node: syntax.Call) -> Evaluate:
         except EvaluationError as error:
             error.node = node
             raise
+
+    return evaluate
+
+
+def _missing(sentence: str) -> Evaluate:
+    def evaluate(event: Event) -> Value:
+        raise MissingFunction(sentence)
 
     return evaluate

@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 
 MAX_LENGTH = 4_096
+"""Characters of an expression."""
 MAX_TOKENS = 1_000
+"""Together with `parser.MAX_DEPTH` this bounds the work and the stack of everything behind the lexer."""
 
 KEYWORDS = frozenset({"and", "or", "xor", "not", "like", "in", "exists", "true", "false"})
 
@@ -47,14 +49,20 @@ def tokens(expression: str) -> list[Token]:
     while position < len(expression):
         match = _token.match(expression, position)
         if match is None:
-            raise CesqlSyntaxError(f"unexpected {expression[position]!r}", position + 1)
+            raise _unexpected(expression[position], position)
         if match.lastgroup != "space":
             found.append(Token(_kind(match), match[0], position, match.end()))
             if len(found) > MAX_TOKENS:
-                raise CesqlSyntaxError(f"the expression has more than {MAX_TOKENS} words", position + 1)
+                raise CesqlSyntaxError(f"the expression has more than {MAX_TOKENS} tokens", position + 1)
         position = match.end()
     found.append(Token("end", "", position, position))
     return found
+
+
+def _unexpected(character: str, position: int) -> CesqlSyntaxError:
+    if character in "'\"":
+        return CesqlSyntaxError("the string that begins here does not end", position + 1)
+    return CesqlSyntaxError(f"unexpected {character!r}", position + 1)
 
 
 def _kind(match: re.Match[str]) -> str:

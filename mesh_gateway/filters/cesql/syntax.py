@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass
 
 Value = str | int | bool
+Connective = typing.Literal["and", "or", "xor"]
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
+    """`start` and `end` are offsets into the expression; brackets around
+    the whole node are not part of it.
+    """
+
     start: int
     end: int
 
@@ -39,8 +45,16 @@ class Negate(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Logical(Node):
+    """Two or more operands joined by the same `and`, `or` or `xor`; all three are associative."""
+
+    operator: Connective
+    operands: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Binary(Node):
-    """`operator` is one of `and or xor = != < <= > >= + - * / %`."""
+    """`operator` is one of `= != < <= > >= + - * / %`."""
 
     operator: str
     left: Node
@@ -63,5 +77,23 @@ class In(Node):
 
 @dataclass(frozen=True, slots=True)
 class Call(Node):
+    """`name` is upper case; whether there is such a function is not the parser's question."""
+
     name: str
     arguments: tuple[Node, ...]
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The operands of a node, in the order of the text."""
+    match node:
+        case Not() | Negate() | Like():
+            return (node.operand,)
+        case Logical():
+            return node.operands
+        case Binary():
+            return (node.left, node.right)
+        case In():
+            return (node.operand, *node.elements)
+        case Call():
+            return node.arguments
+    return ()

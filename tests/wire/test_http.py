@@ -1,0 +1,224 @@
+"""Events in HTTP messages: modes, header values, and what is refused with which status."""
+
+from __future__ import annotations
+
+import pytest
+
+from mesh_gateway.errors import EventError, EventTooLarge, InvalidEvent, UnsupportedMediaType
+from mesh_gateway.event import Event
+from mesh_gateway.wire import http
+
+LIMITS = http.Limits(max_event_bytes=1_000, max_batch_events=3, max_batch_bytes=5_000)
+CE = [(b"ce-specversion", b"1.0"), (b"ce-id", b"1"), (b"ce-source", b"/s"), (b"ce-type", b"t")]
+
+
+def decode(*headers: tuple[bytes, bytes], body: bytes = b"") -> Event:
+    return http.decode([*CE, *headers], body, LIMITS)[0]
+
+
+def test_binary_headers_become_attributes_and_the_body_data():
+    event = decode((b"content-type", b"text/plain"), (b"ce-myext", b"x"), (b"host", b"h"), body=b"hello")
+
+    assert event.attributes == {
+        "specversion": "1.0", "id": "1", "source": "/s", "type": "t", "myext": "x", "datacontenttype": "text/plain",
+    }  # fmt: skip
+    assert event.data == b"hello"
+
+
+def test_an_empty_body_is_no_data():
+    assert decode().data is None
+
+
+def test_any_content_type_passes_unchanged():
+    assert decode((b"content-type", b"whatever it is")).attributes["datacontenttype"] == "whatever it is"
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        (b"plain", "plain"),
+        (b"a%20b", "a b"),
+        (b"a%2Fb%2fc", "a/b/c"),
+        (b"Euro%20%E2%82%AC%20%F0%9F%98%80", "Euro € 😀"),
+        ("raw € utf-8".encode(), "raw € utf-8"),
+        (b'"quoted text"', "quoted text"),
+        (b'"with \\"escapes\\" and \\\\"', 'with "escapes" and \\'),
+        (b'"a"b"c"', "abc"),
+        (b'{"othervalue": 5}', '{"othervalue": 5}'),
+        (b"100%", "100%"),
+        (b"%zz", "%zz"),
+        (b"%2525", "%25"),
+    ],
+)
+def test_header_values_are_decoded_once(raw, value):
+    assert decode((b"ce-subject", raw)).attributes["subject"] == value
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"%C0%A0", b"%ED%A0%80", b"%E2%82", b"\xff\xfe", b'"open', b"%0d%0aX-Evil: 1", b"%00", b"%EF%BF%BE"],
+)
+def test_header_values_that_are_no_text_are_refused_by_name(raw):
+    with pytest.raises(InvalidEvent, match="subject"):
+        decode((b"ce-subject", raw))
+
+
+@pytest.mark.parametrize("name", [b"ce-my_ext", b"ce-data", b"ce-", b"ce-my-ext", b"ce-datacontenttype"])
+def test_header_names_of_illegal_form_are_refused(name):
+    with pytest.raises(InvalidEvent):
+        decode((name, b"x"))
+
+
+def test_an_attribute_header_that_stands_twice_is_refused():
+    with pytest.raises(InvalidEvent, match="id: the header ce-id stands more than once"):
+        decode((b"ce-id", b"2"))
+
+
+def test_all_faults_of_a_request_are_named():
+    with pytest.raises(InvalidEvent) as caught:
+        http.decode([(b"ce-specversion", b"9"), (b"ce-source", b"a b"), (b"ce-time", b"now")], b"", LIMITS)
+
+    assert {fault.partition(":")[0] for fault in caught.value.faults} == {
+        "specversion",
+        "id",
+        "source",
+        "type",
+        "time",
+    }
+
+
+def test_a_request_without_an_event_says_so():
+    with pytest.raises(InvalidEvent, match="not a CloudEvent"):
+        http.decode([(b"content-type", b"text/plain")], b"x", LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "mode"),
+    [
+        (None, "binary"),
+        (b"application/json", "binary"),
+        (b"application/cloudevents+json", "structured"),
+        (b"Application/CloudEvents+JSON; charset=UTF-8", "structured"),
+        (b"application/cloudevents-batch+json", "batch"),
+    ],
+)
+def test_the_content_type_decides_the_mode(content_type, mode):
+    assert http.mode(content_type) == mode
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [b"application/cloudevents", b"application/cloudevents+xml", b"application/cloudevents-batch+avro",
+     b"application/cloudevents+json; charset=latin-1"],
+)  # fmt: skip
+def test_other_formats_are_415(content_type):
+    with pytest.raises(UnsupportedMediaType):
+        http.mode(content_type)
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"br", b"identity, gzip"])
+def test_a_content_encoding_is_415(encoding):
+    with pytest.raises(UnsupportedMediaType):
+        decode((b"content-encoding", encoding))
+
+
+def test_identity_is_no_encoding():
+    assert decode((b"content-encoding", b"Identity")).id == "1"
+
+
+def test_the_body_wins_when_a_structured_message_has_attribute_headers_too():
+    body = b'{"specversion":"1.0","id":"body","source":"/s","type":"t"}'
+
+    assert decode((b"content-type", b"application/cloudevents+json"), body=body).id == "body"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ([], b"x" * 1_001),
+        ([(b"content-type", b"application/cloudevents+json")], b" " * 1_001),
+        ([(b"content-type", b"application/cloudevents-batch+json")], b" " * 5_001),
+        ([(b"content-type", b"application/cloudevents-batch+json")], b"[" + b",".join([b"{}"] * 4) + b"]"),
+    ],
+)
+def test_what_is_over_a_limit_is_413(headers, body):
+    with pytest.raises(EventTooLarge):
+        http.decode([*CE, *headers], body, LIMITS)
+
+
+def test_pass_through_headers_travel_beside_the_event_and_no_others():
+    event = decode(
+        (b"traceparent", b"00-a-b-01"), (b"x-request-id", b"r"), (b"knative-foo", b"f"), (b"x-b3-traceid", b"b"),
+        (b"authorization", b"Bearer secret"), (b"cookie", b"c"),
+    )  # fmt: skip
+
+    assert event.headers == {
+        "traceparent": "00-a-b-01",
+        "x-request-id": "r",
+        "knative-foo": "f",
+        "x-b3-traceid": "b",
+    }
+
+
+def test_a_binary_head_is_what_was_decoded():
+    event = decode(
+        (b"ce-subject", b"a%20b%25%E2%82%AC"), (b"content-type", b"text/plain"), (b"traceparent", b"00-1")
+    )
+
+    head = http.binary_head(event, frozenset({"id"}))
+
+    assert b"ce-subject: a%20b%25%E2%82%AC\r\n" in head
+    assert b"content-type: text/plain\r\n" in head
+    assert b"traceparent: 00-1\r\n" in head
+    assert b"ce-id" not in head
+
+
+def test_a_head_cannot_be_split_by_a_value():
+    event = Event({"specversion": "1.0", "id": "1", "source": "/s", "type": "a\r\nx-evil: 1"})
+
+    assert b"\r\nx-evil" not in http.binary_head(event)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"), [([], b""), ([(b"content-type", b"text/html")], b""), ([(b"server", b"x")], b"")]
+)
+def test_a_response_without_body_and_attributes_is_no_reply(headers, body):
+    assert http.decode_reply(headers, body, LIMITS) is None
+
+
+def test_a_reply_is_an_event_in_either_mode():
+    body = b'{"specversion":"1.0","id":"r","source":"/s","type":"t"}'
+    structured = http.decode_reply([(b"content-type", b"application/cloudevents+json")], body, LIMITS)
+    binary = http.decode_reply(CE, b"", LIMITS)
+
+    assert structured is not None
+    assert structured.id == "r"
+    assert binary is not None
+    assert binary.id == "1"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ([(b"content-type", b"text/html")], b"<html>"),
+        ([(b"ce-id", b"1")], b""),
+        ([(b"content-type", b"application/cloudevents-batch+json")], b"[]"),
+        ([(b"content-type", b"application/cloudevents+json")], b"{"),
+    ],
+)
+def test_a_body_that_is_no_event_is_not_a_reply(headers, body):
+    with pytest.raises(EventError):
+        http.decode_reply(headers, body, LIMITS)
+
+
+def test_version_0_3_is_kept_as_it_came():
+    event = http.decode([(b"ce-specversion", b"0.3"), *CE[1:], (b"ce-schemaurl", b"/x")], b"", LIMITS)[0]
+
+    assert event.attributes["specversion"] == "0.3"
+    assert event.attributes["schemaurl"] == "/x"
+
+
+def test_white_space_around_a_header_value_is_not_part_of_it():
+    from mesh_gateway.wire import text
+
+    assert text.decode("subject", b"  padded\t") == "padded"
