@@ -23,6 +23,7 @@ check: setup     ## formatting, lint, types, import contracts, generated docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/reference.py --check
+	$(BIN)/python scripts/cli_reference.py --check
 
 format: setup    ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix --quiet . || true
@@ -42,6 +43,7 @@ demo: setup      ## examples/01-hello for real: gateway, events, what arrived wh
 
 docs: setup      ## write the generated reference pages
 	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/cli_reference.py
 
 lock: setup      ## newest versions inside the ranges, with hashes and without addresses
 	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
