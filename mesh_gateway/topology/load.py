@@ -16,8 +16,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mesh_gateway.filters.dialects import Dialects, FilterFaults, parse
 from mesh_gateway.topology import fields, yaml
-from mesh_gateway.topology.documents import MODELS, OURS, Base
+from mesh_gateway.topology.documents import MODELS, OURS, Base, TriggerDoc
 from mesh_gateway.topology.faults import CODES, Fault, Severity
 from mesh_gateway.topology.interpolate import interpolate
 from mesh_gateway.topology.kinds import Kinds
@@ -100,8 +101,9 @@ class Loaded:
 class Reporter:
     """Collects faults, and knows how strict to be."""
 
-    def __init__(self, *, strict: bool, partial: bool) -> None:
+    def __init__(self, *, strict: bool, partial: bool, dialects: Dialects) -> None:
         self.faults: list[Fault] = []
+        self.dialects = dialects
         self.strict = strict
         self.partial = partial
 
@@ -126,7 +128,7 @@ def load(
     """Read documents. Raises nothing: what is wrong stands in `faults`."""
     from mesh_gateway.topology.resolve import Resolver
 
-    reporter = Reporter(strict=strict, partial=partial)
+    reporter = Reporter(strict=strict, partial=partial, dialects=kinds.filters)
     read = _documents(sources, environment, reporter)
     before = any(fault.severity == "error" for fault in reporter.faults)
     spec = Resolver(read, environment, kinds, reporter).spec(_digest(sources))
@@ -213,6 +215,8 @@ def _validated(
         read = Read(model.model_validate(value), document, source.folder, _namespace(value))
     except ValidationError as error:
         _report(error, document, model, reporter)
+        if model is TriggerDoc:
+            _check_filters(value, document, reporter)
         return None
     _check_name(read, reporter)
     return read
@@ -292,6 +296,19 @@ def _report(error: ValidationError, document: Document, model: type[Base], repor
                     f"{one['msg'][0].lower()}{one['msg'][1:]}, not {shown if len(shown) < 60 else 'this'}"
                 )
         reporter.at(document, "MG010", path, message)
+
+
+def _check_filters(value: Any, document: Document, reporter: Reporter) -> None:
+    """A Trigger that is wrong elsewhere: its filters' faults are to be seen in the same pass."""
+    spec = value.get("spec")
+    filters = spec.get("filters") if isinstance(spec, dict) else None
+    if not isinstance(filters, list):
+        return
+    try:
+        parse(filters, custom=reporter.dialects)
+    except FilterFaults as error:
+        for fault in error.faults:
+            reporter.at(document, "MG031", ("spec", *fault.path), fault.message)
 
 
 def _check_name(read: Read, reporter: Reporter) -> None:
