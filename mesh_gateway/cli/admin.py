@@ -106,7 +106,8 @@ class AdminClient:
 
     def _refusal(self, status: int, text: bytes) -> click.ClickException:
         detail = problem_detail(text)
-        if detail is None:
+        # 405: the ingress of a gateway, which takes nothing but POST.
+        if detail is None or status == 405:
             return self._not_a_gateway(f" (HTTP {status})")
         return CheckFailed(f"{detail} (HTTP {status})")
 

@@ -23,7 +23,8 @@ def command(
     """Serve one broker that prints what arrives; no file needed.
 
     The broker is default/default; its one trigger prints each event to standard output. With -f
-    those documents are served instead, and every broker of them has such a trigger besides. State is in memory, gone at the end, unless --state keeps it.
+    those documents are served instead, and every broker of them has such a trigger besides. State
+    is in memory, gone at the end, unless --state keeps it.
     """
     from mesh_gateway.gateway.run import serve
     from mesh_gateway.topology.dev import dev_spec, with_display

@@ -17,6 +17,7 @@ class Exit(IntEnum):
     USAGE = 2
     """Click's own code for a command line that makes no sense."""
     PLAN_HAS_CHANGES = 3
+    """Kept for `plan`, so that no other verb ever means something else by it."""
     UNREACHABLE = 69
     """Nobody answers at that address, or not as a gateway does."""
     BAD_CONFIGURATION = 78

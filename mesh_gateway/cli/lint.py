@@ -94,22 +94,27 @@ def reachable(spec: GatewaySpec, plugins: Plugins) -> bool:
 async def checks(name: str, spec: GatewaySpec, plugins: Plugins) -> list[Check]:
     """What one transport finds, asked without opening it: nothing is created or joined."""
     import asyncio
+    import contextlib
 
     from mesh_gateway.errors import PluginError
     from mesh_gateway.transport.contract import Check, Level, TransportContext
     from mesh_gateway.transport.plugins import import_string
 
-    transport = spec.transports[name]
-    kind = plugins.transports[transport.kind]
+    document = spec.transports[name]
+    kind = plugins.transports[document.kind]
     context = TransportContext(name=name, state_directory=spec.state_directory)
     try:
-        options_model = import_string(kind.options).model_validate(dict(transport.options))
-        made = import_string(kind.load)(options_model, context)
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            found: list[Check] = await made.check()
-            await made.close()
+        model = import_string(kind.options).model_validate(dict(document.options))
+        transport = import_string(kind.load)(model, context)
     except PluginError as error:
         return [Check("plugin", Level.CONNECT, ok=False, detail=str(error))]
+    found: list[Check]
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            found = await transport.check()
     except TimeoutError:
-        return [Check("answer", Level.CONNECT, ok=False, detail=f"none within {CONNECT_TIMEOUT:.0f} s")]
+        found = [Check("answer", Level.CONNECT, ok=False, detail=f"none within {CONNECT_TIMEOUT:.0f} s")]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            await transport.close()
     return found

@@ -60,7 +60,7 @@ def table(titles: Sequence[str], cells: Iterable[Sequence[object]]) -> None:
     """Print a table; a column of numbers is aligned to the right."""
     lines = [[clean(cell) for cell in line] for line in cells]
     heads = [title.replace("_", " ").upper() for title in titles]
-    right = [bool(lines) and all(_is_number(line[index]) for line in lines) for index in range(len(heads))]
+    right = [_is_numeric([line[index] for line in lines]) for index in range(len(heads))]
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         _draw(heads, lines, right)
         return
@@ -96,8 +96,9 @@ def moment(unix: float | None) -> str | None:
     return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _is_number(text: str) -> bool:
-    return text == "-" or text.replace(".", "", 1).isdecimal()
+def _is_numeric(column: Sequence[str]) -> bool:
+    given = [text for text in column if text != "-"]
+    return bool(given) and all(text.replace(".", "", 1).isdecimal() for text in given)
 
 
 def _draw(heads: Sequence[str], lines: Sequence[Sequence[str]], right: Sequence[bool]) -> None:

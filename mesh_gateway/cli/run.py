@@ -20,7 +20,8 @@ def command(
 
     Faults of the documents go to standard error; with an error among them nothing is started and
     the exit code is 78. The log line `ready` carries the addresses. SIGTERM or Ctrl-C finishes what
-    is under way; a second one ends at once. Without -f, mesh.yaml is served.
+    is under way; a second one ends at once. The exit code is 74 if the store cannot be trusted any
+    more. Without -f, mesh.yaml is served.
     """
     from mesh_gateway.cli import documents
     from mesh_gateway.gateway.run import serve
