@@ -193,7 +193,7 @@ class Store:
     def read(self, channel: int, after: int, limit: int) -> list[Row]:
         """Up to `limit` rows behind `after`, in order."""
         rows: list[Row] = self._db.execute(
-            f"SELECT number, at, body FROM {_table(channel)} WHERE number>? ORDER BY number LIMIT ?",  # noqa: S608
+            f"SELECT number, at, CAST(body AS BLOB) FROM {_table(channel)} WHERE number>? ORDER BY number LIMIT ?",  # noqa: S608
             (after, limit),
         ).fetchall()
         return rows

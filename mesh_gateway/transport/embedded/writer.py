@@ -198,8 +198,8 @@ class Writer:
             asked.result = asked.job(store)
         except MeshError as error:
             asked.error = error
-        except apsw.Error as error:
-            self._fail(str(error))
+        except Exception as error:  # noqa: BLE001  # crash-only; and nobody may wait for ever
+            self._fail(f"{type(error).__name__}: {error}")
 
     def _fail(self, why: str) -> None:
         """Crash-only: after a failed write or sync nothing this connection says can be believed (V9)."""
