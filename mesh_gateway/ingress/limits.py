@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SMALLEST_EVENT_LIMIT = 65_536
-"""Intermediaries must forward events of 64 KiB (CloudEvents 1.0.2, section 5)."""
-
 
 @dataclass(frozen=True, slots=True)
 class IngressLimits:
@@ -18,7 +15,9 @@ class IngressLimits:
     max_headers: int = 100
     max_header_bytes: int = 8_192
     max_headers_bytes: int = 32_768
+    """The whole head: request line, header lines and the empty line that ends them."""
     header_timeout: float = 10.0
+    """From the first byte of a request to the end of its head; trickling does not stretch it."""
     body_timeout: float = 30.0
     idle_timeout: float = 60.0
     max_connections: int = 10_000
@@ -28,7 +27,7 @@ class IngressLimits:
 
 
 class IngressCounters:
-    """What has come in and how it was answered."""
+    """What has come in and how it was answered, since the process started."""
 
     __slots__ = ("abandoned", "accepted", "late", "refused", "responses")
 
@@ -39,9 +38,9 @@ class IngressCounters:
         """Requests answered without storing, by reason: a closed set of words."""
         self.responses: dict[int, int] = {}
         self.abandoned = 0
-        """Clients that left before their answer; the event may be stored."""
+        """Clients that closed their side before their answer; the event may be stored."""
         self.late = 0
-        """Events that became durable after their producer had been answered 503."""
+        """Requests that became durable when nobody waited any more: answered 503, or abandoned."""
 
     def refuse(self, status: int, reason: str) -> None:
         """One request was answered `status` because of `reason`."""
@@ -54,24 +53,25 @@ class IngressCounters:
 
 
 class InHand:
-    """Requests accepted and not yet durable, over all connections: the memory this listener may use."""
+    """The memory that bodies use, over all connections: from their first byte until they are durable.
 
-    __slots__ = ("_limits", "bytes", "requests")
+    `requests` counts only those that are with a broker, so that slow senders, who hold few bytes,
+    cannot use up the room of those who are ready.
+    """
+
+    __slots__ = ("_max_bytes", "_max_requests", "bytes", "requests")
 
     def __init__(self, limits: IngressLimits) -> None:
-        self._limits = limits
+        self._max_requests = limits.max_requests
+        self._max_bytes = limits.max_pending_bytes
         self.requests = 0
         self.bytes = 0
 
     def room_for(self, size: int) -> bool:
-        """Whether a request of `size` bytes fits."""
-        limits = self._limits
-        return self.requests < limits.max_requests and self.bytes + size <= limits.max_pending_bytes
+        """Whether another request with `size` more bytes fits."""
+        return self.requests < self._max_requests and self.bytes + size <= self._max_bytes
 
-    def take(self, size: int) -> None:
-        self.requests += 1
-        self.bytes += size
-
-    def give_back(self, size: int) -> None:
+    def finish(self, size: int) -> None:
+        """A broker has let go of a request of `size` bytes."""
         self.requests -= 1
         self.bytes -= size

@@ -2,9 +2,13 @@
 
     head ─▶ body ─▶ waiting for durability ─▶ answer ─▶ head …
 
-While a request waits, reading is paused and what was already read stays in the buffer; so a
-connection holds at most one request, and pipelined requests are answered in order. Callbacks only:
-no request has a task, a future or a timer of its own.
+While a request waits, reading is paused and what was already read stays in the buffer as bytes; so
+a connection holds at most one request, and pipelined requests are answered in order. Callbacks
+only: no request has a task, a future or a timer of its own.
+
+A last answer would be lost if the socket were closed at once while the client still sends: the system
+then resets the connection, and the client's unread answer goes with it. So after a last answer our
+side is closed, and what still comes is read and thrown away for a short while.
 """
 
 from __future__ import annotations
@@ -12,9 +16,10 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from mesh_gateway.errors import MeshError, UnsupportedMediaType
-from mesh_gateway.ingress.endpoint import REROUTE, Accepting, Endpoint
-from mesh_gateway.ingress.framing import Chunks, Head, Malformed, read_head
+from mesh_gateway.errors import MeshError
+from mesh_gateway.ingress.chunks import ChunkedBody
+from mesh_gateway.ingress.endpoint import FULL, Accepting, Endpoint
+from mesh_gateway.ingress.framing import Head, Malformed, check_start, read_head
 from mesh_gateway.ingress.responses import (
     ACCEPTED,
     ACCEPTED_AND_CLOSE,
@@ -24,74 +29,80 @@ from mesh_gateway.ingress.responses import (
     unavailable,
 )
 
-FOREVER = float("inf")
+LINGER_SECONDS = 2.0
+"""How long a client may go on sending after it was refused: a round trip, generously. Also how long
+a client may take to read its last answer."""
 
-_HEAD, _BODY, _CHUNKED, _WAITING, _CLOSED = range(5)
+_IDLE, _HEAD, _BODY, _CHUNKED, _WAITING, _LINGERING, _CLOSED = range(7)
+
+_LATE = unavailable(
+    "the store did not answer in time; the event may be stored, send it again", reason="timeout"
+)
+_SLOW = Answer(408, "slow", "the request did not arrive in time", close=True)
+_CROWDED = unavailable("too many connections; close some, or send again", reason="connections", close=True)
 
 
 class Home(Protocol):
     """The listener, as a connection sees it."""
 
     endpoint: Endpoint
-    now: float
-    """Loop time of the latest sweep; deadlines need no better."""
+
+    def time(self) -> float:
+        """The loop's clock."""
+        ...
 
     def opened(self, connection: Connection) -> bool:
         """A connection has come; False when there are too many."""
         ...
 
-    def closed(self, connection: Connection) -> None: ...
-
-    def waits(self, pending: Pending) -> None:
-        """A request waits for durability from now on."""
+    def gone(self, connection: Connection) -> None:
+        """It is gone."""
         ...
 
 
 class Pending:
-    """A request that waits for durability; what the broker calls when it knows."""
+    """A request that waits for durability: what the broker calls, once, when it knows.
 
-    __slots__ = ("connection", "count", "endpoint", "since", "size")
+    It outlives its connection: the publish goes on when the client has left or was told 503.
+    """
 
-    def __init__(self, connection: Connection, endpoint: Endpoint, size: int, since: float) -> None:
+    __slots__ = ("_endpoint", "_size", "connection", "count")
+
+    def __init__(self, connection: Connection, endpoint: Endpoint, size: int) -> None:
         self.connection: Connection | None = connection
-        self.endpoint = endpoint
-        self.size = size
-        self.since = since
-        self.count = 1
+        self.count = 0
+        self._endpoint = endpoint
+        self._size = size
 
     def __call__(self, error: MeshError | None) -> None:
-        self.endpoint.in_hand.give_back(self.size)
+        endpoint = self._endpoint
+        endpoint.in_hand.finish(self._size)
         connection, self.connection = self.connection, None
         if connection is None:
             if error is None:
-                self.endpoint.counters.late += 1
+                endpoint.counters.late += 1
         elif error is None:
-            self.endpoint.counters.accepted += self.count
+            endpoint.counters.accepted += self.count
             connection.accepted()
         else:
-            connection.refused(self.endpoint.failure(error))
-
-    def expire(self) -> None:
-        """The producer has waited long enough; the outcome stays unknown to it."""
-        connection, self.connection = self.connection, None
-        if connection is not None:
-            connection.refused(
-                unavailable("the store did not answer in time; the event may be stored", reason="timeout")
-            )
+            connection.refused(endpoint.failure(error))
 
 
 class Connection(asyncio.Protocol):
     """Speaks HTTP/1.1 with one producer."""
 
     __slots__ = (
-        "_body",
+        "_at",
         "_broker",
         "_buffer",
         "_chunks",
+        "_ended",
         "_endpoint",
-        "_have",
         "_head",
+        "_held",
         "_home",
+        "_parts",
+        "_paused",
         "_pending",
         "_state",
         "_transport",
@@ -103,188 +114,215 @@ class Connection(asyncio.Protocol):
         self._home = home
         self._endpoint = home.endpoint
         self._transport: asyncio.Transport
-        self._state = _HEAD
+        self._state = _IDLE
         self._buffer = b""
-        self._head: Head
+        self._at = 0
+        """Where in the buffer the next unread byte is."""
+        self._head: Head | None = None
         self._broker: Accepting
-        self._chunks: Chunks
-        self._body: list[bytes] = []
-        self._have = 0
+        self._chunks: ChunkedBody
+        self._parts: list[bytes] = []
+        self._held = 0
+        """Bytes of an unfinished body, counted in `Endpoint.in_hand`."""
         self._pending: Pending | None = None
+        self._paused = False
         self._writable = True
-        self.deadline = FOREVER
+        self._ended = False
+        """The client has closed its side: what is in the buffer is all there will be."""
+        self.deadline = home.time() + self._endpoint.limits.idle_timeout
+        """When `expire` is due, on the loop's clock."""
 
     # ── asyncio.Protocol ─────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a stream transport, by construction
         if not self._home.opened(self):
-            self._answer(unavailable("too many connections", reason="connections", close=True))
-            return
-        self.deadline = self._home.now + self._endpoint.limits.idle_timeout
+            self._endpoint.counters.refuse(_CROWDED.status, _CROWDED.reason)
+            self._transport.write(render(_CROWDED, close=True))
+            self._close()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._state = _CLOSED
-        self.deadline = FOREVER
         self._buffer = b""
+        self._let_go()
         pending, self._pending = self._pending, None
         if pending is not None:
             # The publish goes on; only its answer has nobody to go to.
             pending.connection = None
-            self._endpoint.counters.abandoned += 1
-        self._home.closed(self)
+            if not self._ended:
+                self._endpoint.counters.abandoned += 1
+        self._home.gone(self)
 
     def eof_received(self) -> bool:
-        # A client may close its side and wait for the answer; without a request there is nothing to wait for.
-        return self._state == _WAITING
+        self._ended = True
+        if self._state != _WAITING:
+            return False
+        # Most clients have left; some only say that this was all and still read (RFC 9112, 9.6). The two
+        # look alike, so the answer is written in any case. TLS cannot be half closed.
+        self._endpoint.counters.abandoned += 1
+        return self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
+        """The client does not read its answers, so it gets no more of them."""
         self._writable = False
-        self._transport.pause_reading()
+        self._pause()
 
     def resume_writing(self) -> None:
         self._writable = True
         if self._state != _WAITING:
-            self._transport.resume_reading()
+            self._resume()
             self._go_on()
 
     def data_received(self, data: bytes) -> None:
-        if self._state == _WAITING:
-            self._buffer += data
-            self._transport.pause_reading()
+        state = self._state
+        if state >= _LINGERING:
             return
-        if self._state == _HEAD:
-            if not self._buffer:
-                self.deadline = self._home.now + self._endpoint.limits.header_timeout
-            self._buffer = self._buffer + data if self._buffer else data
+        self._buffer = self._buffer[self._at :] + data if self._buffer else data
+        self._at = 0
+        if state == _WAITING:
+            self._pause()
         else:
-            self._buffer += data
-        self._go_on()
+            self._go_on()
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
     def _go_on(self) -> None:
         """Make of the buffer whatever it holds: heads, bodies, several requests."""
         try:
-            while self._buffer and self._writable:
-                if self._state == _HEAD:
-                    more = self._read_head()
-                elif self._state == _BODY:
-                    more = self._read_body()
-                elif self._state == _CHUNKED:
-                    more = self._read_chunks()
-                else:
-                    return
-                if not more:
-                    return
+            while self._at < len(self._buffer) and self._writable and self._state < _WAITING:
+                if not self._step():
+                    break
         except Malformed as error:
             self._answer(error.answer)
+        if self._at >= len(self._buffer):
+            self._buffer = b""
+            self._at = 0
+        if self._ended and self._writable and self._state < _WAITING:
+            self._close()  # the rest of the request will never come
+
+    def _step(self) -> bool:
+        """Read a head or (a part of) a body; False when more bytes, or an ending, must come first."""
+        if self._state == _BODY:
+            return self._read_part()
+        if self._state == _CHUNKED:
+            return self._read_chunks()
+        return self._read_head()
 
     def _read_head(self) -> bool:
         buffer = self._buffer
-        if buffer[:2] == b"\r\n":
-            buffer = self._buffer = buffer[2:]  # one empty line before a request is tolerated (RFC 9112, 2.2)
-        end = buffer.find(b"\r\n\r\n")
-        limit = self._endpoint.limits.max_headers_bytes
-        if end < 0 or end > limit:
-            if len(buffer) > limit:
-                raise Malformed(431, "headers", f"the head is over {limit} bytes")
-            if b"\n" in buffer and (b"\n\n" in buffer or buffer.count(b"\n") != buffer.count(b"\r\n")):
-                raise Malformed(400, "framing", "a line of the head does not end with CR LF")
+        # One empty line before a request is tolerated (RFC 9112, 2.2).
+        start = self._at + 2 if buffer.startswith(b"\r\n", self._at) else self._at
+        end = buffer.find(b"\r\n\r\n", start) + 4
+        limits = self._endpoint.limits
+        if end < 4 or end - start > limits.max_headers_bytes:
+            check_start(buffer[start:], limits)
+            if self._state == _IDLE:
+                self._state = _HEAD
+                self.deadline = self._home.time() + limits.header_timeout
             return False
-        head = read_head(buffer[: end + 4], self._endpoint.limits)
-        self._buffer = buffer[end + 4 :]
-        return self._begin(head)
-
-    def _begin(self, head: Head) -> bool:
-        """A head is complete: route it, then read its body."""
-        self._head = head
+        head = self._head = read_head(buffer[start:end], limits)
+        self._at = end
         broker = self._endpoint.route(head)
-        if broker is REROUTE:
-            broker = self._endpoint.route(head)
         if isinstance(broker, Answer):
             return self._refuse_unread(broker)
         self._broker = broker
+        if head.chunked or len(buffer) - end < head.length:
+            self._begin_body(head)
+            return True
+        # The whole body came with its head: the usual case.
+        self._at = end + head.length
+        return self._dispatch(buffer[end : self._at])
+
+    def _begin_body(self, head: Head) -> None:
         if head.chunked:
-            self._chunks = Chunks(self._endpoint.body_limit(head))
+            self._chunks = ChunkedBody(self._endpoint.body_limit(head))
             self._state = _CHUNKED
-        elif not head.length:
-            return self._dispatch(b"")
-        elif len(self._buffer) >= head.length:
-            return self._complete()
         else:
             self._state = _BODY
-            self._body = []
-            self._have = 0
-        self.deadline = self._home.now + self._endpoint.limits.body_timeout
-        if b"expect" in head.fields and not self._buffer:
+        self.deadline = self._home.time() + self._endpoint.limits.body_timeout
+        if head.expects is not None and self._at == len(self._buffer):
             self._transport.write(CONTINUE)
-        return True
 
-    def _complete(self) -> bool:
-        """The whole body came with its head: the usual case."""
-        length = self._head.length
-        body, self._buffer = self._buffer[:length], self._buffer[length:]
-        return self._dispatch(body)
-
-    def _read_body(self) -> bool:
-        missing = self._head.length - self._have
-        taken, self._buffer = self._buffer[:missing], self._buffer[missing:]
-        self._body.append(taken)
-        self._have += len(taken)
-        if self._have < self._head.length:
+    def _read_part(self) -> bool:
+        assert self._head is not None
+        missing = self._head.length - self._held
+        part = self._buffer[self._at : self._at + missing]
+        self._at += len(part)
+        self._parts.append(part)
+        if not self._hold(self._held + len(part)):
             return False
-        body = b"".join(self._body)
-        self._body = []
+        if len(part) < missing:
+            return False
+        body = b"".join(self._parts)
+        self._parts.clear()
         return self._dispatch(body)
 
     def _read_chunks(self) -> bool:
-        self._buffer, complete = self._chunks.feed(self._buffer)
-        return self._dispatch(b"".join(self._chunks.parts)) if complete else False
+        chunks = self._chunks
+        self._at, complete = chunks.feed(self._buffer, self._at)
+        if not self._hold(len(chunks.data)) or not complete:
+            return False
+        del self._chunks
+        return self._dispatch(bytes(chunks.data))
+
+    def _hold(self, size: int) -> bool:
+        """Count the unfinished body as `size` bytes; False, and refused, when that is too much memory."""
+        in_hand = self._endpoint.in_hand
+        if not in_hand.room_for(size - self._held):
+            self._answer(FULL, close=True)
+            return False
+        in_hand.bytes += size - self._held
+        self._held = size
+        return True
+
+    def _let_go(self) -> None:
+        """Forget an unfinished body."""
+        self._endpoint.in_hand.bytes -= self._held
+        self._held = 0
+        self._parts.clear()
 
     def _refuse_unread(self, answer: Answer) -> bool:
         """Answer before the body is read; keep the connection only if the body is there to be skipped."""
         head = self._head
-        if head.chunked or len(self._buffer) < head.length:
-            self._answer(answer, close=True)
-            return False
-        self._buffer = self._buffer[head.length :]
+        assert head is not None
+        if head.chunked or len(self._buffer) - self._at < head.length:
+            return self._answer(answer, close=True)
+        self._at += head.length
         return self._answer(answer)
 
     # ── answering ────────────────────────────────────────────────────────────────────────────
 
     def _dispatch(self, body: bytes) -> bool:
         """The request is complete: decode it and wait until it is durable."""
-        home = self._home
+        assert self._head is not None
         endpoint = self._endpoint
-        pending = Pending(self, endpoint, len(body), home.now)
+        size = len(body)
+        endpoint.in_hand.bytes += size - self._held
+        self._held = 0
+        pending = Pending(self, endpoint, size)
+        answer = endpoint.accept(self._broker, self._head, body, pending)
+        if isinstance(answer, Answer):
+            endpoint.in_hand.bytes -= size
+            return self._answer(answer)
+        pending.count = answer
+        self._pending = pending
         self._state = _WAITING
-        self.deadline = FOREVER
-        endpoint.in_hand.take(len(body))
-        try:
-            answer = endpoint.accept(self._broker, self._head, body, pending)
-        except UnsupportedMediaType as error:
-            answer = Answer(415, "media type", str(error))
-        if isinstance(answer, int):
-            pending.count = answer
-            self._pending = pending
-            home.waits(pending)
-            return False
-        endpoint.in_hand.give_back(pending.size)
-        return self._answer(answer)
+        self.deadline = self._home.time() + endpoint.limits.publish_timeout
+        return False
 
     def accepted(self) -> None:
         """The events are durable."""
+        assert self._head is not None
         self._pending = None
         self._endpoint.counters.answer(202)
         if self._head.keep_alive and not self._endpoint.draining:
             self._transport.write(ACCEPTED)
             self._next()
-            if self._buffer:
+            if self._buffer or self._ended:
                 self._go_on()
         else:
             self._transport.write(ACCEPTED_AND_CLOSE)
-            self._close()
+            self._linger()
 
     def refused(self, answer: Answer) -> None:
         """The events are not known to be durable."""
@@ -294,48 +332,84 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, answer: Answer, *, close: bool = False) -> bool:
         """Write an answer; whether the connection stays for another request."""
-        counters = self._endpoint.counters
+        endpoint = self._endpoint
         if answer.reason:
-            counters.refuse(answer.status, answer.reason)
+            endpoint.counters.refuse(answer.status, answer.reason)
         else:
-            counters.answer(answer.status)
-        close = close or answer.close or self._endpoint.draining or not self._keeps_alive()
-        self._transport.write(render(answer, close=close))
+            endpoint.counters.answer(answer.status)
+        head = self._head
+        close = close or answer.close or endpoint.draining or head is None or not head.keep_alive
+        bodiless = head is not None and head.method == b"HEAD"
+        self._transport.write(render(answer, close=close, bodiless=bodiless))
         if close:
-            self._close()
+            self._linger()
             return False
         self._next()
         return True
 
-    def _keeps_alive(self) -> bool:
-        head = getattr(self, "_head", None)
-        return head is not None and head.keep_alive
-
     def _next(self) -> None:
         """Ready for another request."""
-        self._state = _HEAD
-        limits = self._endpoint.limits
-        self.deadline = self._home.now + (limits.header_timeout if self._buffer else limits.idle_timeout)
-        if self._writable:
+        self._head = None
+        self._state = _IDLE
+        self.deadline = self._home.time() + self._endpoint.limits.idle_timeout
+        if self._paused and self._writable:
+            self._resume()
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
             self._transport.resume_reading()
 
+    # ── ending ───────────────────────────────────────────────────────────────────────────────
+
+    def _linger(self) -> None:
+        """Close our side; read on, so that the answer arrives, until the client closes or time is up."""
+        self._give_up(_LINGERING)
+        if self._ended:
+            self._close()
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._resume()
+
     def _close(self) -> None:
-        self._state = _CLOSED
-        self._buffer = b""
+        self._give_up(_CLOSED)
         self._transport.close()
 
-    # ── what the listener asks for ───────────────────────────────────────────────────────────
+    def _give_up(self, state: int) -> None:
+        self._state = state
+        self._buffer = b""
+        self._at = 0
+        self._let_go()
+        self.deadline = self._home.time() + LINGER_SECONDS
+
+    @property
+    def waits(self) -> bool:
+        """Whether a request waits for durability."""
+        return self._state == _WAITING
 
     def expire(self) -> None:
-        """Its deadline has passed: answer 408 to a half request, and close."""
-        if self._state == _HEAD and not self._buffer:
+        """Its deadline has passed: answer what can be answered, close what cannot."""
+        if self._state == _WAITING:
+            pending, self._pending = self._pending, None
+            assert pending is not None
+            pending.connection = None
+            self.refused(_LATE)
+        elif self._state >= _LINGERING:
+            self._transport.abort()
+        elif self._state == _IDLE:
             self._close()
         else:
-            self._answer(Answer(408, "slow", "the request did not arrive in time", close=True))
+            self._answer(_SLOW)
 
     def drain(self) -> None:
         """The gateway stops: an idle connection has nothing to wait for."""
-        if self._state == _HEAD and not self._buffer:
+        if self._state == _IDLE:
             self._close()
 
     def abort(self) -> None:

@@ -17,6 +17,9 @@ CONSENT = (ALLOW, ("webhook-allowed-origin", "*"), ("webhook-allowed-rate", "*")
 RETRY_AFTER_SECONDS = 1
 """With 429 and 503 when the transport names none: soon, because a batch takes milliseconds."""
 
+MAX_DETAIL = 4_096
+"""Characters of a detail. It may quote what came in, and a batch of a thousand has room for many faults."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -30,23 +33,37 @@ class Answer:
     close: bool = False
 
 
-def render(answer: Answer, *, close: bool) -> bytes:
-    """The bytes of an answer."""
+def render(answer: Answer, *, close: bool, bodiless: bool = False) -> bytes:
+    """The bytes of an answer; `bodiless` to a HEAD request, which gets the same header lines."""
     phrase = HTTPStatus(answer.status).phrase
     body = b""
     lines = [f"HTTP/1.1 {answer.status} {phrase}"]
     if answer.detail:
-        problem = {"type": "about:blank", "title": phrase, "status": answer.status, "detail": answer.detail}
+        problem = {
+            "type": "about:blank",
+            "title": phrase,
+            "status": answer.status,
+            "detail": _bounded(answer.detail),
+        }
         body = json.dumps(problem, separators=(",", ":")).encode()
         lines.append("content-type: application/problem+json")
     lines.append(f"content-length: {len(body)}")
     lines += [f"{name}: {value}" for name, value in answer.headers]
     if close:
         lines.append("connection: close")
-    return "\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + body
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (b"" if bodiless else body)
+
+
+def busy(detail: str) -> Answer:
+    """429 with Retry-After: the fault is nobody's, and soon over."""
+    return Answer(429, "busy", detail, (("retry-after", str(RETRY_AFTER_SECONDS)),))
 
 
 def unavailable(detail: str, *, reason: str, after: float | None = None, close: bool = False) -> Answer:
-    """503 with Retry-After."""
+    """503 with Retry-After, in whole seconds and never 0."""
     seconds = RETRY_AFTER_SECONDS if after is None else max(1, round(after))
     return Answer(503, reason, detail, (("retry-after", str(seconds)),), close)
+
+
+def _bounded(detail: str) -> str:
+    return detail if len(detail) <= MAX_DETAIL else detail[:MAX_DETAIL] + " …"
