@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 PATIENCE = 30.0
 """Seconds after which a test gives up; none of them needs more than a fraction of it."""
@@ -70,7 +70,7 @@ class Subscriber:
             await self._arrived.wait_for(lambda: enough(self.requests))
         return self.requests
 
-    async def __aenter__(self) -> Subscriber:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=2**22)
         self.port = self._server.sockets[0].getsockname()[1]
         return self

@@ -1,84 +1,17 @@
 """Whatever the pieces in which requests arrive, and whenever they become durable: the same events, the same answers."""
 
-import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh_gateway.errors import MeshError
 from mesh_gateway.event import Event
-from mesh_gateway.ingress.endpoint import Endpoint
-from mesh_gateway.ingress.limits import IngressCounters, IngressLimits
+from mesh_gateway.ingress.limits import IngressCounters
 from mesh_gateway.ingress.protocol import Connection
 from mesh_gateway.ingress.responses import CONTINUE
+from tests.ingress.memory import Home, Recorder, Wire
 from tests.ingress.serving import chunked, event, event_lines, head, structured
-
-
-class Recorder:
-    """A broker that ends requests when it is told to."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.waiting: list[Callable[[MeshError | None], None]] = []
-
-    def accept(self, events: Sequence[Event], done: Callable[[MeshError | None], None]) -> None:
-        self.events += events
-        self.waiting.append(done)
-
-    def finish(self) -> None:
-        if self.waiting:
-            self.waiting.pop()(None)
-
-
-class Wire(asyncio.Transport):
-    """What is written, in memory. Checks that reading and writing stay within their rights."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.paused = False
-        self.ended = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        assert not self.ended
-        self.written += data
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def write_eof(self) -> None:
-        self.ended = True
-
-    def close(self) -> None:
-        self.ended = True
-
-    def pause_reading(self) -> None:
-        assert not self.paused
-        self.paused = True
-
-    def resume_reading(self) -> None:
-        assert self.paused
-        self.paused = False
-
-
-class Home:
-    """A listener without a socket."""
-
-    def __init__(self, broker: Recorder) -> None:
-        limits = IngressLimits(max_event_bytes=2_000)
-        self.counters = IngressCounters()
-        self.endpoint = Endpoint({"shop/orders": broker}, limits, self.counters, lambda: True)
-
-    def time(self) -> float:
-        return 0.0
-
-    def opened(self, connection: Connection) -> bool:
-        return True
-
-    def gone(self, connection: Connection) -> None:
-        """Nobody waits for it."""
 
 
 def converse(pieces: Sequence[bytes], patience: Sequence[bool]) -> tuple[bytes, list[Event], IngressCounters]:

@@ -250,6 +250,12 @@ async def test_an_attack_behind_a_valid_request_is_answered_after_it(valid: byte
         assert served.broker.ids == ["1"]
 
 
+async def test_a_head_with_wrong_line_ends_is_refused_without_waiting_for_more() -> None:
+    async with serving() as served, served.client() as client:
+        client.send(LINE + b"host: a\n\n")
+        assert await statuses(client) == [400]
+
+
 async def test_requests_behind_one_that_closes_are_not_read() -> None:
     async with serving() as served, served.client() as client:
         client.send(event("1", b"", "connection: close") + HIDDEN)

@@ -76,7 +76,7 @@ async def test_options_elsewhere_is_404() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "TRACE", "BREW"])
-@pytest.mark.parametrize("path", ["/shop/orders", "/nowhere"])
+@pytest.mark.parametrize("path", ["/shop/orders", "/nowhere", "/"])
 async def test_the_method_is_looked_at_before_the_path(method: str, path: str) -> None:
     reply = await answer(head(method=method, path=path))
     assert (reply.status, reply.headers["allow"]) == (405, "POST, OPTIONS")
@@ -226,6 +226,10 @@ async def test_health_and_readiness_are_on_this_listener_too(method: str) -> Non
         assert (await client.ask(readiness, method=method.encode())).status == 200
         served.endpoint.draining = True
         assert (await client.ask(readiness, method=method.encode())).status == 503
+
+
+async def test_health_is_only_read() -> None:
+    assert (await answer(head(method="PUT", path="/healthz"))).status == 405
 
 
 async def test_brokers_are_replaced_for_the_next_request() -> None:

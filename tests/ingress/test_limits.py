@@ -3,6 +3,8 @@
 import pytest
 
 from mesh_gateway.ingress.limits import IngressLimits
+from mesh_gateway.ingress.protocol import Connection
+from tests.ingress.memory import Home, Recorder, Wire
 from tests.ingress.serving import chunked, event, event_lines, head, serving, until
 
 
@@ -24,6 +26,20 @@ async def test_a_chunked_body_is_refused_when_a_chunk_is_announced_not_when_it_h
     async with serving(IngressLimits(max_event_bytes=100)) as served, served.client() as client:
         reply = await client.ask(head(*event_lines(), "transfer-encoding: chunked") + b"FFFFFFF\r\n")
         assert (reply.status, reply.closes) == (413, True)
+
+
+async def test_a_chunked_body_is_refused_when_its_chunks_together_are_too_large() -> None:
+    async with serving(IngressLimits(max_event_bytes=100)) as served, served.client() as client:
+        first = b"3C\r\n" + b"x" * 60 + b"\r\n"
+        reply = await client.ask(head(*event_lines(), "transfer-encoding: chunked") + first + b"29\r\n")
+        assert (reply.status, reply.closes) == (413, True)
+
+
+async def test_without_room_a_body_is_not_even_asked_for() -> None:
+    limits = IngressLimits(max_pending_bytes=100)
+    async with serving(limits) as served, served.client() as client:
+        reply = await client.ask(head(*event_lines(), "content-length: 101", "expect: 100-continue"))
+        assert (reply.status, reply.closes) == (429, True)
 
 
 async def test_too_many_requests_in_hand_are_429_until_one_is_durable() -> None:
@@ -96,7 +112,8 @@ async def test_a_slow_body_that_ends_when_all_are_busy_is_429() -> None:
             await until(lambda: served.endpoint.in_hand.bytes == 4)
             other.send(event("2"))
             await until(lambda: served.broker.calls == 1)
-            assert (await slow.ask(b"5")).status == 429
+            reply = await slow.ask(b"5")
+            assert (reply.status, reply.closes) == (429, False)
             served.broker.finish()
             assert (await other.reply()).status == 202
 
@@ -104,13 +121,27 @@ async def test_a_slow_body_that_ends_when_all_are_busy_is_429() -> None:
 async def test_a_head_that_trickles_ends_with_408_after_its_time() -> None:
     async with serving() as served, served.client() as client:
         client.send(b"POST /shop/orders HTTP/1.1\r\n")
-        await until(lambda: any(c._state == 1 for c in served.listener._connections))
+        await until(lambda: any(c._buffer for c in served.listener._connections))
         served.sweep_in(9.0)
-        client.send(b"host: a\r\n")
+        assert served.counters.responses == {}
         served.sweep_in(10.5)
         reply = await client.reply()
         assert (reply.status, reply.closes) == (408, True)
         assert served.counters.refused == {"slow": 1}
+
+
+def test_more_bytes_do_not_move_a_deadline() -> None:
+    home = Home(Recorder())
+    connection = Connection(home)
+    connection.connection_made(Wire())
+    request = event("1", b"12345")
+    deadlines = []
+    for piece in (request[:5], request[5:20], request[20:-4], request[-4:-1]):
+        connection.data_received(piece)
+        deadlines.append(connection.deadline)
+        home.now += 4.0
+    # The head began at 0 and was complete at 8.
+    assert deadlines == [10.0, 10.0, 38.0, 38.0]
 
 
 async def test_a_body_that_trickles_ends_with_408_after_its_time() -> None:

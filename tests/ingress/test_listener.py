@@ -105,12 +105,22 @@ async def test_a_request_that_arrives_while_draining_is_503(cut: int) -> None:
     async with serving() as served, served.client() as client:
         request = event("1", b"12345")
         client.send(request[:cut])
-        await until(lambda: any(c._state in (1, 2) for c in served.listener._connections))
+        await until(lambda: any(c._buffer or c._held for c in served.listener._connections))
         await served.listener.drain()
         reply = await client.ask(request[cut:])
         assert (reply.status, reply.headers["retry-after"], reply.closes) == (503, "1", True)
         assert served.broker.calls == 0
         assert served.endpoint.in_hand.bytes == 0
+
+
+async def test_while_draining_a_body_is_not_even_asked_for() -> None:
+    async with serving() as served, served.client() as client:
+        request = head(*event_lines(), "content-length: 9", "expect: 100-continue")
+        client.send(request[:10])
+        await until(lambda: any(c._buffer for c in served.listener._connections))
+        await served.listener.drain()
+        reply = await client.ask(request[10:])
+        assert (reply.status, reply.closes) == (503, True)
 
 
 async def test_closing_ends_connections_that_wait_and_may_be_repeated() -> None:

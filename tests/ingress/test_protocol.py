@@ -4,6 +4,8 @@ import pytest
 
 from mesh_gateway.errors import ConnectionLost
 from mesh_gateway.ingress.limits import IngressLimits
+from mesh_gateway.ingress.protocol import Connection
+from tests.ingress.memory import Home, Recorder, Wire
 from tests.ingress.serving import chunked, event, event_lines, head, serving, structured, until
 
 
@@ -101,6 +103,14 @@ async def test_continue_is_said_when_the_head_is_acceptable() -> None:
 async def test_continue_is_not_said_when_the_body_is_there() -> None:
     async with serving() as served, served.client() as client:
         assert (await client.ask(event("1", b"abcd", "expect: 100-continue"))).status == 202
+
+
+async def test_continue_is_not_said_when_the_body_has_begun_to_come() -> None:
+    async with serving() as served, served.client() as client:
+        whole = event("1", b"abcd", "expect: 100-continue")
+        client.send(whole[:-2])
+        await until(lambda: served.endpoint.in_hand.bytes == 2)
+        assert (await client.ask(whole[-2:])).status == 202
 
 
 @pytest.mark.parametrize(
@@ -224,6 +234,19 @@ async def test_a_client_that_closes_politely_is_counted_once() -> None:
         assert served.endpoint.in_hand.requests == 0
 
 
+async def test_a_client_that_closes_politely_and_then_breaks_is_counted_once() -> None:
+    async with serving() as served:
+        served.broker.hold = True
+        async with served.client() as client:
+            client.send(event("1"))
+            await until(lambda: served.broker.calls == 1)
+        await until(lambda: served.counters.abandoned == 1)
+        await served.listener.close()
+        assert served.counters.abandoned == 1
+        served.broker.finish()
+        assert served.counters.late == 1
+
+
 async def test_a_client_that_leaves_in_a_body_gives_its_memory_back() -> None:
     async with serving() as served:
         async with served.client() as client:
@@ -258,6 +281,19 @@ async def test_a_client_that_does_not_read_its_answers_is_not_read_either() -> N
         for _ in range(sent):
             assert (await client.reply()).status == 405
         assert (await client.reply()).status == 202
+
+
+def test_requests_behind_an_unread_answer_wait_in_the_buffer() -> None:
+    connection = Connection(Home(Recorder()))
+    wire = Wire()
+    connection.connection_made(wire)
+    wire.after_write = connection.pause_writing
+    connection.data_received(head(method="GET") * 3)
+    for answered in (1, 2, 3):
+        assert wire.written.count(b"HTTP/1.1 405") == answered
+        assert wire.paused
+        connection.resume_writing()
+    assert not wire.paused
 
 
 async def test_the_mode_of_the_body_is_the_content_types_business() -> None:

@@ -85,7 +85,9 @@ async def test_a_damaged_record_is_set_aside_with_its_bytes_and_the_rest_flows(t
         await subscription.settle(received)
         backlog = await transport.backlog(SPEC.name, SHARED)
     database = apsw.Connection(str(tmp_path / "mesh.db"))
-    kept = database.execute("SELECT channel, number, length(CAST(body AS BLOB)) > 20 FROM quarantine").fetchall()
+    kept = database.execute(
+        "SELECT channel, number, length(CAST(body AS BLOB)) > 20 FROM quarantine"
+    ).fetchall()
     database.close()
 
     assert ids(received) == ["0", "1", "3", "4"]

@@ -1,0 +1,65 @@
+"""Things due later come in order, once, and only when their moment has come."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh_gateway.delivery.schedule import Schedule
+from mesh_gateway.testing.clock import ManualClock
+
+
+def test_items_come_in_the_order_of_their_moments():
+    clock, due = ManualClock(), list[str]()
+    schedule = Schedule(clock, due.append)
+    schedule.add("late", 3)
+    schedule.add("soon", 1)
+    clock.advance(0.9)
+    assert due == []
+    clock.advance(0.2)
+    assert due == ["soon"]
+    clock.advance(5)
+
+    assert due == ["soon", "late"]
+    assert len(schedule) == 0
+
+
+def test_what_is_cleared_never_comes():
+    clock, due = ManualClock(), list[str]()
+    schedule = Schedule(clock, due.append)
+    schedule.add("a", 2)
+    schedule.add("b", 1)
+
+    assert schedule.clear() == ["b", "a"]
+    clock.advance(10)
+    assert due == []
+
+
+def test_an_item_may_be_scheduled_again_while_it_is_handed_out():
+    clock, due = ManualClock(), list[str]()
+
+    def again(item: str) -> None:
+        due.append(item)
+        if len(due) < 3:
+            schedule.add(item, 1)
+
+    schedule = Schedule(clock, again)
+    schedule.add("x", 1)
+    clock.advance(10)
+
+    assert due == ["x", "x", "x"]
+
+
+@given(st.lists(st.floats(0, 100), max_size=30), st.lists(st.floats(0, 20), max_size=20))
+def test_nothing_comes_early_and_nothing_is_forgotten(waits, steps):
+    clock = ManualClock(0)
+    came: list[tuple[float, float]] = []
+    schedule: Schedule[float] = Schedule(clock, lambda moment: came.append((moment, clock.time())))
+    for wait in waits:
+        schedule.add(wait, wait)
+    for step in steps:
+        clock.advance(step)
+    clock.advance(200)
+
+    assert sorted(moment for moment, _ in came) == sorted(waits)
+    assert all(at >= moment for moment, at in came)
