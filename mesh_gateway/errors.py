@@ -133,7 +133,7 @@ class NotPermitted(TransportError):
 
 
 class Unsupported(TransportError):
-    """This transport cannot do what was asked, and never pretends to."""
+    """The transport cannot do what was asked, and never pretends to."""
 
 
 class StoreDamaged(TransportError):

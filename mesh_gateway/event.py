@@ -84,7 +84,7 @@ class Event:
         return cls(texts, rules.data_bytes(event.get_data()), kinds or None)
 
     def to_sdk(self) -> Any:
-        """This event as the SDK's `cloudevents.core.v1.event.CloudEvent` (needs the SDK installed)."""
+        """The same event as the SDK's `cloudevents.core.v1.event.CloudEvent` (needs the SDK installed)."""
         from cloudevents.core.v1.event import CloudEvent
 
         return CloudEvent(rules.native(self.attributes, self.kinds or {}), self.data)

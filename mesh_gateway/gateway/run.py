@@ -61,7 +61,7 @@ def serve(
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it is installed; the standard loop elsewhere."""
+    """A loop of uvloop where it is installed; the standard loop elsewhere."""
     try:
         import uvloop
     except ImportError:

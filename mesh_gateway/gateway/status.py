@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from mesh_gateway.delivery.trigger import Trigger
 from mesh_gateway.errors import TransportError
@@ -13,10 +13,11 @@ from mesh_gateway.gateway.mesh import Mesh
 from mesh_gateway.topology.spec import BrokerDestination, GatewaySpec, HttpDestination
 from mesh_gateway.transport.contract import Backlog, Measurable
 
+Truth = Literal["True", "False", "Unknown"]
 
-def condition(ok: bool | None, reason: str = "", message: str = "") -> dict[str, str]:
-    """One `Ready` condition; None is Unknown."""
-    status = "Unknown" if ok is None else str(ok)
+
+def condition(status: Truth, reason: str = "", message: str = "") -> dict[str, str]:
+    """One `Ready` condition."""
     return {"type": "Ready", "status": status, "reason": reason, "message": message}
 
 
@@ -30,7 +31,7 @@ def broker(home: BrokerParts, url: str, dead_letters: int | None) -> dict[str, A
         "name": home.spec.key,
         "transport": home.link.name,
         "url": url,
-        "conditions": [condition(up, "" if up else "TransportDown", home.link.detail)],
+        "conditions": [condition("True") if up else condition("False", "TransportDown", home.link.detail)],
         "accepted": home.broker.counters.accepted,
         "dead_letters": dead_letters,
     }
@@ -71,12 +72,12 @@ def filtered(trigger: Trigger, home: BrokerParts, read: str) -> int:
 def _trigger_condition(trigger: Trigger, home: BrokerParts, mesh: Mesh) -> dict[str, str]:
     part = mesh.supervised.get(f"trigger {trigger.key}")
     if part is not None and part.state == "failed":
-        return condition(False, "Failed", part.error)
+        return condition("False", "Failed", part.error)
     if not home.link.up.is_set():
-        return condition(None, "BrokerNotReady", home.link.detail)
+        return condition("Unknown", "BrokerNotReady", home.link.detail)
     if trigger.counters.failing:
-        return condition(False, "SubscriberUnreachable", trigger.counters.last_error)
-    return condition(True)
+        return condition("False", "SubscriberUnreachable", trigger.counters.last_error)
+    return condition("True")
 
 
 async def whole(

@@ -71,6 +71,13 @@ class InHand:
         """Whether another request with `size` more bytes fits."""
         return self.requests < self._max_requests and self.bytes + size <= self._max_bytes
 
+    def grow(self, size: int) -> bool:
+        """Count `size` more bytes of a body that is still coming; False, and not counted, when they do not fit."""
+        if self.bytes + size > self._max_bytes:
+            return False
+        self.bytes += size
+        return True
+
     def finish(self, size: int) -> None:
         """A broker has let go of a request of `size` bytes."""
         self.requests -= 1

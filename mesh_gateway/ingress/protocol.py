@@ -189,9 +189,8 @@ class Connection(asyncio.Protocol):
     def _go_on(self) -> None:
         """Make of the buffer whatever it holds: heads, bodies, several requests."""
         try:
-            while self._at < len(self._buffer) and self._writable and self._state < _WAITING:
-                if not self._step():
-                    break
+            while self._at < len(self._buffer) and self._writable and self._step():
+                pass
         except Malformed as error:
             self._answer(error.answer)
         if self._at >= len(self._buffer):
@@ -267,11 +266,9 @@ class Connection(asyncio.Protocol):
 
     def _hold(self, size: int) -> bool:
         """Count the unfinished body as `size` bytes; False, and refused, when that is too much memory."""
-        in_hand = self._endpoint.in_hand
-        if not in_hand.room_for(size - self._held):
+        if not self._endpoint.in_hand.grow(size - self._held):
             self._answer(FULL, close=True)
             return False
-        in_hand.bytes += size - self._held
         self._held = size
         return True
 

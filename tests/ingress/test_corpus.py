@@ -250,9 +250,12 @@ async def test_an_attack_behind_a_valid_request_is_answered_after_it(valid: byte
         assert served.broker.ids == ["1"]
 
 
-async def test_a_head_with_wrong_line_ends_is_refused_without_waiting_for_more() -> None:
+@pytest.mark.parametrize(
+    "begun", [LINE + b"host: a\n\n", b"GET /\r\n", b"SSH-2.0-OpenSSH_9.6\r\n", b"\x16\x03\x01"]
+)
+async def test_what_can_never_become_a_head_is_refused_without_waiting_for_more(begun: bytes) -> None:
     async with serving() as served, served.client() as client:
-        client.send(LINE + b"host: a\n\n")
+        client.send(begun)
         assert await statuses(client) == [400]
 
 
