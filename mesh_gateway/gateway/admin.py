@@ -51,6 +51,8 @@ class Gateway(Protocol):
 
     def metrics(self) -> bytes: ...
 
+    def health(self) -> list[dict[str, Any]]: ...
+
 
 def application(gateway: Gateway, token: str | None) -> Starlette:
     """The ASGI application of one gateway."""
@@ -135,7 +137,12 @@ class Api:
         ready = self._gateway.ready
         if "verbose" in request.query_params:
             whole = await self._gateway.status()
-            body = {"ready": ready, "state": whole["state"], "transports": whole["transports"]}
+            body = {
+                "ready": ready,
+                "state": whole["state"],
+                "transports": whole["transports"],
+                "checks": self._gateway.health(),
+            }
             return JSONResponse(body, 200 if ready else 503)
         return PlainTextResponse("ok\n" if ready else f"{self._gateway.state}\n", 200 if ready else 503)
 

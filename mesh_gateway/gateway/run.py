@@ -26,10 +26,13 @@ from mesh_gateway.errors import PluginError
 from mesh_gateway.gateway import logs, status
 from mesh_gateway.gateway.assembly import Parts, Surroundings, assemble
 from mesh_gateway.gateway.mesh import Mesh
+from mesh_gateway.gateway.observe import Observers
+from mesh_gateway.gateway.supervise import Part, supervise
 from mesh_gateway.ingress.endpoint import Endpoint
 from mesh_gateway.ingress.limits import IngressCounters, IngressLimits
 from mesh_gateway.ingress.listener import Listener
 from mesh_gateway.topology.spec import AdminSpec, GatewaySpec, IngressSpec
+from mesh_gateway.transport.hooks import HealthCheck
 from mesh_gateway.transport.plugins import Plugins
 
 log = structlog.get_logger("mesh_gateway")
@@ -143,6 +146,7 @@ class GatewayProcess:
     async def _serve(self, listener: Listener) -> None:
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(self._mesh.run())
+            observing = tasks.create_task(supervise(Part("observers"), self._observers().run))
             await self._say_ready()
             await self._stop.wait()
             self.state = "draining"
@@ -153,6 +157,7 @@ class GatewayProcess:
             await listener.drain()
             self._mesh.stop()
             await running
+            observing.cancel()
         log.info("stopped")
 
     async def _say_ready(self) -> None:
@@ -184,6 +189,18 @@ class GatewayProcess:
                 "digest": self.spec.digest,
             }
         )
+
+    def _observers(self) -> Observers:
+        settings = {"gateway": self.spec.name, "cluster": self.spec.cluster}
+        return Observers(self._plugins.observers(settings), self._mesh)
+
+    def health(self) -> list[dict[str, Any]]:
+        """What the health checks of plugins find."""
+        return [
+            {"name": check.name, "ok": ok, "detail": detail}
+            for check in self._plugins.health_checks
+            for ok, detail in [checked(check)]
+        ]
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -277,7 +294,7 @@ class GatewayProcess:
             door.close()
             raise OSError(cannot_listen(admin.host, admin.port, "--admin", error)) from error
         self._urls["admin"] = f"http://{shown(admin.host)}:{door.getsockname()[1]}"
-        server = _QuietServer(config)
+        server = quiet_server(config)
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[door]))
             try:
@@ -287,21 +304,24 @@ class GatewayProcess:
                 await serving
 
 
-def _quiet_server() -> Any:
+def quiet_server(config: Any) -> Any:
+    """A uvicorn server that leaves signals to the gateway."""
     import uvicorn
 
     class QuietServer(uvicorn.Server):
-        """Leaves signals to the gateway."""
-
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    return QuietServer
+    return QuietServer(config)
 
 
-def _QuietServer(config: Any) -> Any:  # noqa: N802  # reads as the class it makes
-    return _quiet_server()(config)
+def checked(check: HealthCheck) -> tuple[bool, str]:
+    """One plugin's check; one that raises is one that failed."""
+    try:
+        return check.run()
+    except Exception as error:  # noqa: BLE001  # a plugin's code
+        return False, f"{type(error).__name__}: {error}"
 
 
 def ingress_limits(spec: IngressSpec) -> IngressLimits:
