@@ -17,7 +17,7 @@ import asyncio
 from typing import Protocol
 
 from mesh_gateway.errors import MeshError
-from mesh_gateway.ingress.chunks import ChunkedBody
+from mesh_gateway.ingress.bodies import ChunkedBody, SizedBody
 from mesh_gateway.ingress.endpoint import FULL, Accepting, Endpoint
 from mesh_gateway.ingress.framing import Head, Malformed, check_start, read_head
 from mesh_gateway.ingress.responses import (
@@ -33,7 +33,7 @@ LINGER_SECONDS = 2.0
 """How long a client may go on sending after it was refused: a round trip, generously. Also how long
 a client may take to read its last answer."""
 
-_IDLE, _HEAD, _BODY, _CHUNKED, _WAITING, _LINGERING, _CLOSED = range(7)
+_IDLE, _HEAD, _BODY, _WAITING, _LINGERING, _CLOSED = range(6)
 
 _LATE = unavailable(
     "the store did not answer in time; the event may be stored, send it again", reason="timeout"
@@ -93,15 +93,14 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_at",
+        "_body",
         "_broker",
         "_buffer",
-        "_chunks",
         "_ended",
         "_endpoint",
         "_head",
         "_held",
         "_home",
-        "_parts",
         "_paused",
         "_pending",
         "_state",
@@ -120,8 +119,7 @@ class Connection(asyncio.Protocol):
         """Where in the buffer the next unread byte is."""
         self._head: Head | None = None
         self._broker: Accepting
-        self._chunks: ChunkedBody
-        self._parts: list[bytes] = []
+        self._body: SizedBody | ChunkedBody | None = None
         self._held = 0
         """Bytes of an unfinished body, counted in `Endpoint.in_hand`."""
         self._pending: Pending | None = None
@@ -201,11 +199,7 @@ class Connection(asyncio.Protocol):
 
     def _step(self) -> bool:
         """Read a head or (a part of) a body; False when more bytes, or an ending, must come first."""
-        if self._state == _BODY:
-            return self._read_part()
-        if self._state == _CHUNKED:
-            return self._read_chunks()
-        return self._read_head()
+        return self._read_head() if self._body is None else self._read_body(self._body)
 
     def _read_head(self) -> bool:
         buffer = self._buffer
@@ -234,35 +228,20 @@ class Connection(asyncio.Protocol):
 
     def _begin_body(self, head: Head) -> None:
         if head.chunked:
-            self._chunks = ChunkedBody(self._endpoint.body_limit(head))
-            self._state = _CHUNKED
+            self._body = ChunkedBody(self._endpoint.body_limit(head))
         else:
-            self._state = _BODY
+            self._body = SizedBody(head.length)
+        self._state = _BODY
         self.deadline = self._home.time() + self._endpoint.limits.body_timeout
         if head.expects is not None and self._at == len(self._buffer):
             self._transport.write(CONTINUE)
 
-    def _read_part(self) -> bool:
-        assert self._head is not None
-        missing = self._head.length - self._held
-        part = self._buffer[self._at : self._at + missing]
-        self._at += len(part)
-        self._parts.append(part)
-        if not self._hold(self._held + len(part)):
+    def _read_body(self, body: SizedBody | ChunkedBody) -> bool:
+        self._at, complete = body.feed(self._buffer, self._at)
+        if not self._hold(len(body.data)) or not complete:
             return False
-        if len(part) < missing:
-            return False
-        body = b"".join(self._parts)
-        self._parts.clear()
-        return self._dispatch(body)
-
-    def _read_chunks(self) -> bool:
-        chunks = self._chunks
-        self._at, complete = chunks.feed(self._buffer, self._at)
-        if not self._hold(len(chunks.data)) or not complete:
-            return False
-        del self._chunks
-        return self._dispatch(bytes(chunks.data))
+        self._body = None
+        return self._dispatch(bytes(body.data))
 
     def _hold(self, size: int) -> bool:
         """Count the unfinished body as `size` bytes; False, and refused, when that is too much memory."""
@@ -276,7 +255,7 @@ class Connection(asyncio.Protocol):
         """Forget an unfinished body."""
         self._endpoint.in_hand.bytes -= self._held
         self._held = 0
-        self._parts.clear()
+        self._body = None
 
     def _refuse_unread(self, answer: Answer) -> bool:
         """Answer before the body is read; keep the connection only if the body is there to be skipped."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh_gateway.ingress import framing
-from mesh_gateway.ingress.chunks import ChunkedBody
+from mesh_gateway.ingress.bodies import ChunkedBody
 from mesh_gateway.ingress.framing import Malformed, read_head
 from mesh_gateway.ingress.limits import IngressLimits
 from tests.ingress.serving import head

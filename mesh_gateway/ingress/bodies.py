@@ -1,4 +1,8 @@
-"""Strict reading of chunked bodies (RFC 9112, section 7.1)."""
+"""Bodies that come in pieces: of a length that the head named, or chunked (RFC 9112, section 7.1), read strictly.
+
+Both take what they can of a buffer from an offset on and say where they stopped: cutting the buffer
+for every piece would make many small pieces cost the square of their number.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,22 @@ and cost five; extensions and trailers without end are an attack on the reader's
 _SIZE, _DATA, _END, _TRAILER = range(4)
 
 
+class SizedBody:
+    """Collects `length` bytes in `data`."""
+
+    __slots__ = ("_length", "data")
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self.data = bytearray()
+
+    def feed(self, buffer: bytes, at: int) -> tuple[int, bool]:
+        """(where it stopped, whether the body is complete)"""
+        taken = min(self._length - len(self.data), len(buffer) - at)
+        self.data += memoryview(buffer)[at : at + taken]
+        return at + taken, len(self.data) == self._length
+
+
 class ChunkedBody:
     """Decodes a chunked body as it comes; what was decoded is in `data`, at most `limit` bytes."""
 
@@ -32,11 +52,7 @@ class ChunkedBody:
         self.data = bytearray()
 
     def feed(self, buffer: bytes, at: int) -> tuple[int, bool]:
-        """Take what can be taken of `buffer` from `at` on: (where it stopped, whether the body is complete).
-
-        Raises `Malformed`. An offset goes in and out because cutting the buffer for every chunk
-        would make many small chunks cost the square of their number.
-        """
+        """(where it stopped, whether the body is complete). Raises `Malformed`."""
         while True:
             if self._state == _DATA:
                 at = self._take(buffer, at)
