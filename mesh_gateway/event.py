@@ -75,19 +75,36 @@ class Event:
 
     @classmethod
     def from_sdk(cls, event: Any) -> Self:
-        """The same event as an object of the CloudEvents SDK's `core` API. Raises `InvalidEvent`."""
+        """The same event as an object of the CloudEvents SDK's `core` API. Raises `InvalidEvent`.
+
+        Data that the SDK holds as a Python value become JSON text; their type, if it was left out, becomes
+        explicit (JSON format, 3.1.1).
+        """
         given = {name: value for name, value in event.get_attributes().items() if value is not None}
         texts, kinds, faults = rules.canonical(given)
         faults += rules.faults(texts)
         if faults:
             raise InvalidEvent(faults)
-        return cls(texts, rules.data_bytes(event.get_data()), kinds or None)
+        value = event.get_data()
+        data = rules.data_bytes(value, texts.get("datacontenttype"))
+        if data is not None and not isinstance(value, bytes | bytearray | memoryview):
+            texts.setdefault("datacontenttype", "application/json")
+        return cls(texts, data, kinds or None)
 
     def to_sdk(self) -> Any:
-        """The same event as the SDK's `cloudevents.core.v1.event.CloudEvent` (needs the SDK installed)."""
-        from cloudevents.core.v1.event import CloudEvent
+        """The same event as the SDK's `cloudevents.core` event of its version (needs the SDK installed).
 
-        return CloudEvent(rules.native(self.attributes, self.kinds or {}), self.data)
+        Raises `InvalidEvent` for what the SDK cannot hold: a `time` that is no Python datetime, a name or
+        content type that it refuses.
+        """
+        from cloudevents.core.bindings.common import get_event_factory_for_version
+        from cloudevents.core.exceptions import CloudEventValidationError
+
+        make = get_event_factory_for_version(self.attributes["specversion"])
+        try:
+            return make(rules.native(self.attributes, self.kinds or {}), self.data)
+        except CloudEventValidationError as error:
+            raise InvalidEvent(f"the CloudEvents SDK refuses this event: {error}") from error
 
     def with_attributes(self, changes: Mapping[str, str | None]) -> Event:
         """A copy with these attributes set, or removed where the value is None; unchecked."""

@@ -51,98 +51,124 @@ _OTHER = 0
 # choice, so the memory is bounded: past it every new name is worked out again.
 _MEMORY = 512
 _meanings: dict[bytes, tuple[int, str]] = {}
+_MEMORABLE = 64
 _ce_name = re.compile(rb"ce-([a-z0-9]+)\Z").match
+_charset = re.compile(rb";[ \t]*charset=\"?([^\s\";]+)").search
+_breaks = re.compile(r"[\r\n]+")
+_odd = re.compile(rb"[\x00-\x20\"%\x7f-\xff]").search
 
 
 def mode(content_type: bytes | None) -> Mode:
     """How the event is encoded. Raises `UnsupportedMediaType` for CloudEvents formats not read here."""
     if content_type is None or content_type[:23].lower() != b"application/cloudevents":
         return "binary"
-    media, _, parameters = content_type.lower().partition(b";")
-    media = media.strip()
-    charset = re.search(rb"charset\s*=\s*\"?([^\s\";]+)", parameters)
-    if charset is not None and charset[1] != b"utf-8":
-        raise UnsupportedMediaType(f"charset {charset[1].decode('latin-1')} is not read here; use utf-8")
-    if media == STRUCTURED:
-        return "structured"
-    if media == BATCH:
-        return "batch"
-    if media.startswith((b"application/cloudevents+", b"application/cloudevents-")) or (
-        media == b"application/cloudevents"
-    ):
+    content_type = content_type.lower()
+    media = content_type.partition(b";")[0].strip()
+    if media not in (STRUCTURED, BATCH):
         raise UnsupportedMediaType(
-            f"{media.decode('latin-1')} is not read here; use application/cloudevents+json, "
+            f"{media[:64].decode('latin-1')} is not read here; use application/cloudevents+json, "
             "application/cloudevents-batch+json or binary mode"
         )
-    return "binary"
+    charset = _charset(content_type)
+    if charset is not None and charset[1] != b"utf-8":
+        raise UnsupportedMediaType(f"charset {charset[1][:64].decode('latin-1')} is not read here; use utf-8")
+    return "structured" if media == STRUCTURED else "batch"
 
 
 def decode(headers: Headers, body: bytes, limits: Limits) -> list[Event]:
-    """The events of a request: one, or those of a batch. Raises `EventError`."""
-    attributes: dict[str, str] = {}
+    """The events of a request: one, or those of a batch. Raises `EventError`.
+
+    The content type decides: under a structured one the `ce-*` headers count for nothing, but none of
+    them may stand twice in any mode.
+    """
+    raw: dict[str, bytes] = {}
     faults: list[str] = []
     content_type: bytes | None = None
     passed: dict[str, str] | None = None
+    repeated = False
     meanings = _meanings
     for name, value in headers:
         meaning, attribute = meanings.get(name) or _meaning(name)
         if meaning == _ATTRIBUTE:
-            if attribute in attributes:
+            if attribute in raw:
+                repeated = True
                 faults.append(f"{attribute}: the header ce-{attribute} stands more than once")
-            elif b"%" not in value and value.isascii() and value[:1] != b'"':
-                attributes[attribute] = value.decode()
-            else:
-                _take(attribute, value, attributes, faults)
+            raw[attribute] = value
         elif meaning == _CONTENT_TYPE:
-            content_type = value
+            if content_type is not None:
+                repeated = True
+                faults.append("datacontenttype: the header Content-Type stands more than once")
+            content_type = value.strip(b" \t")
         elif meaning == _PASS:
-            if passed is None:
-                passed = {}
-            if len(passed) < MAX_PASSED:
-                passed[attribute] = value.decode("latin-1")
+            passed = _pass(attribute, value, passed)
         elif meaning == _CONTENT_ENCODING:
             _check_encoding(value)
         elif attribute:
             faults.append(attribute)
-    if content_type is not None and content_type[:23].lower() == b"application/cloudevents":
-        how = mode(content_type)
-        if how == "structured":
-            _check_size(len(body), limits.max_event_bytes)
-            return [_with_headers(json.decode(body), passed)]
-        if how == "batch":
-            _check_size(len(body), limits.max_batch_bytes)
-            events = json.decode_batch(body, limits.max_batch_events, limits.max_event_bytes)
-            return [_with_headers(event, passed) for event in events] if passed else events
-    return [_binary(attributes, faults, content_type, body, passed, limits)]
+    how = mode(content_type)
+    if how == "binary":
+        _check_size(len(body), limits.max_event_bytes)
+        return [_binary(raw, faults, content_type, body, passed)]
+    if repeated:
+        raise InvalidEvent(faults)
+    if how == "structured":
+        _check_size(len(body), limits.max_event_bytes)
+        return [_with_headers(json.decode(body), passed)]
+    _check_size(len(body), limits.max_batch_bytes)
+    events = json.decode_batch(body, limits.max_batch_events, limits.max_event_bytes)
+    return [_with_headers(event, passed) for event in events] if passed else events
 
 
 def _binary(
-    attributes: dict[str, str],
+    raw: dict[str, bytes],
     faults: list[str],
     content_type: bytes | None,
     body: bytes,
     passed: dict[str, str] | None,
-    limits: Limits,
 ) -> Event:
-    if len(body) > limits.max_event_bytes:
-        _check_size(len(body), limits.max_event_bytes)
-    if not attributes and not faults:
+    if not raw and not faults:
         raise InvalidEvent(
             "not a CloudEvent: there are no ce-* headers, and the content type is not "
             "application/cloudevents+json"
         )
+    attributes = _texts(raw, faults)
     faults += rules.faults(attributes)
-    if content_type is not None:
+    if content_type:
         # Any text passes unchanged (design 7); only what could not be sent on is refused.
         try:
             attributes["datacontenttype"] = value = content_type.decode()
-            if not value.isprintable():
-                faults.append("datacontenttype: holds a control character")
+            if not rules.is_text(value):
+                faults.append("datacontenttype: holds a control character or a noncharacter")
         except UnicodeDecodeError:
             faults.append("datacontenttype: the Content-Type is not UTF-8")
+    if "datacontentencoding" in attributes:
+        body = _decoded(body, attributes, faults)
     if faults:
         raise InvalidEvent(faults)
     return Event(attributes, body or None, None, passed)
+
+
+def _texts(raw: dict[str, bytes], faults: list[str]) -> dict[str, str]:
+    """The attributes in header values; a bad value becomes a fault, and `?` so that it is not also missing."""
+    if _odd(b"".join(raw.values())) is None:
+        return {name: value.decode() for name, value in raw.items()}
+    attributes: dict[str, str] = {}
+    for name, value in raw.items():
+        try:
+            attributes[name] = text.decode(name, value)
+        except InvalidEvent as error:
+            faults += error.faults
+            attributes[name] = "?"
+    return attributes
+
+
+def _decoded(body: bytes, attributes: dict[str, str], faults: list[str]) -> bytes:
+    """The body without the base64 that 0.3 allows for it."""
+    try:
+        return json.from_base64("data", body) if json.take_encoding(attributes) else body
+    except InvalidEvent as error:
+        faults += error.faults
+        return body
 
 
 def decode_reply(headers: Headers, body: bytes, limits: Limits) -> Event | None:
@@ -150,12 +176,14 @@ def decode_reply(headers: Headers, body: bytes, limits: Limits) -> Event | None:
 
     An empty body without `ce-*` headers is no reply; a batch is not a reply.
     """
+    attributed = any(name[:3] == b"ce-" for name, _ in headers)
+    if not body and not attributed:
+        return None
     content_type = next((value for name, value in headers if name == b"content-type"), None)
-    if mode(content_type) == "batch":
+    how = mode(content_type)
+    if how == "batch":
         raise InvalidEvent("a batch is not a reply: answer with one event")
-    if mode(content_type) == "binary" and not any(name[:3] == b"ce-" for name, _ in headers):
-        if not body:
-            return None
+    if how == "binary" and not attributed:
         raise InvalidEvent("the response has a body but is not a CloudEvent")
     return decode(headers, body, limits)[0]
 
@@ -163,7 +191,7 @@ def decode_reply(headers: Headers, body: bytes, limits: Limits) -> Event | None:
 def binary_head(event: Event, skip: Collection[str] = NOTHING) -> bytes:
     """The header lines of a binary message, each ended by CR LF; the body is `event.data`."""
     lines: list[str] = []
-    plain = text._plain
+    plain = text.is_plain
     for name, value in event.attributes.items():
         if name in skip:
             continue
@@ -176,11 +204,15 @@ def binary_head(event: Event, skip: Collection[str] = NOTHING) -> bytes:
     if event.headers:
         lines += [f"{name}: {value}\r\n" for name, value in event.headers.items()]
     head = "".join(lines)
+    if head.count("\n") != len(lines) or head.count("\r") != len(lines):
+        # No codec makes such an event. Should one come from elsewhere, it must not write headers of its own.
+        lines = [_breaks.sub(" ", line[:-2]) + "\r\n" for line in lines]
+        head = "".join(lines)
     return head.encode("ascii") if head.isascii() else _mixed(lines)
 
 
 def _mixed(lines: list[str]) -> bytes:
-    """Pass-through headers keep their bytes (they came as latin-1), content types are UTF-8."""
+    """Content types are written in UTF-8, as they are read; all other lines are ASCII already."""
     return b"".join(
         line.encode() if line.startswith("content-type: ") else line.encode("latin-1", "replace")
         for line in lines
@@ -192,7 +224,8 @@ def _meaning(name: bytes) -> tuple[int, str]:
     if name[:3] == b"ce-":
         match = _ce_name(name)
         if match is None:
-            found = (_OTHER, f"{name.decode('latin-1')}: an attribute name holds only a-z and 0-9")
+            shown = name[3:].decode("latin-1")
+            found = (_OTHER, f"{rules.named(shown)}: an attribute name holds only a-z and 0-9")
         elif match[1] == b"data":
             found = (_OTHER, "ce-data: data is not an attribute name")
         elif match[1] == b"datacontenttype":
@@ -207,17 +240,26 @@ def _meaning(name: bytes) -> tuple[int, str]:
         found = (_PASS, name.decode("latin-1"))
     else:
         found = (_OTHER, "")
-    if len(_meanings) < _MEMORY:
+    if len(_meanings) < _MEMORY and len(name) <= _MEMORABLE:
         _meanings[name] = found
     return found
 
 
-def _take(name: str, value: bytes, attributes: dict[str, str], faults: list[str]) -> None:
-    try:
-        attributes[name] = text.decode(name, value)
-    except InvalidEvent as error:
-        faults += error.faults
-        attributes[name] = "?"
+def _pass(name: str, value: bytes, passed: dict[str, str] | None) -> dict[str, str] | None:
+    """Keep a header that travels beside the event; several of one name are one list (RFC 9110, 5.3).
+
+    Values that are not printable ASCII are left behind: tracing writes none, and they could not be sent on.
+    """
+    value = value.strip(b" \t")
+    if not value.isascii() or not (shown := value.decode()).isprintable():
+        return passed
+    if passed is None:
+        passed = {}
+    if name in passed:
+        passed[name] += ", " + shown
+    elif len(passed) < MAX_PASSED:
+        passed[name] = shown
+    return passed
 
 
 def _with_headers(event: Event, passed: dict[str, str] | None) -> Event:

@@ -11,7 +11,6 @@ data          as it came
 from __future__ import annotations
 
 import struct
-from typing import cast
 from zlib import crc32
 
 import msgspec
@@ -27,7 +26,7 @@ _lengths = struct.Struct("<BI")
 _START = _prefix.size
 _HEAD = _START + _lengths.size
 _encode = msgspec.msgpack.Encoder().encode
-_Head = tuple[dict[str, str], dict[str, str] | None, dict[str, str] | None]
+_Head = tuple[dict[str, str], dict[str, Kind] | None, dict[str, str] | None]
 _decode = msgspec.msgpack.Decoder(_Head).decode
 
 
@@ -55,6 +54,10 @@ def decode(raw: bytes) -> Event:
     end = _HEAD + length
     try:
         attributes, kinds, headers = _decode(memoryview(raw)[_HEAD:end])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except msgspec.DecodeError as error:
         raise InvalidEvent(f"the stored record is damaged: {error}") from None
-    return Event(attributes, raw[end:] if has_data else None, cast("dict[str, Kind] | None", kinds), headers)
+    if has_data == 1:
+        return Event(attributes, raw[end:], kinds, headers)
+    if has_data or len(raw) != end:
+        raise InvalidEvent("the stored record is damaged: it has data where there should be none")
+    return Event(attributes, None, kinds, headers)

@@ -16,14 +16,15 @@ from mesh_gateway.errors import InvalidEvent
 SAFE = "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 """Printable ASCII that needs no encoding, letters and digits apart."""
 
-_plain = re.compile(r"[!#-$&-~]*\Z").match
+is_plain = re.compile(r"[!#-$&-~]*\Z").match
+"""Truthy for a value that is its own header value."""
 _escape = re.compile(rb"%([0-9A-Fa-f]{2})")
 _quoted = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 
 def encode(value: str) -> str:
     """The header value of an attribute; plain ASCII comes back as the same object."""
-    return value if _plain(value) else quote(value, safe=SAFE)
+    return value if is_plain(value) else quote(value, safe=SAFE)
 
 
 def decode(name: str, raw: bytes) -> str:
