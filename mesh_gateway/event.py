@@ -94,8 +94,8 @@ class Event:
     def to_sdk(self) -> Any:
         """The same event as the SDK's `cloudevents.core` event of its version (needs the SDK installed).
 
-        Raises `InvalidEvent` for what the SDK cannot hold: a `time` that is no Python datetime, a name or
-        content type that it refuses.
+        The SDK fills in a `time` where there is none. Raises `InvalidEvent` for what it cannot hold, such as
+        a `time` that is no Python datetime.
         """
         from cloudevents.core.bindings.common import get_event_factory_for_version
         from cloudevents.core.exceptions import CloudEventValidationError

@@ -20,7 +20,7 @@ from mesh_gateway.delivery.schedule import Clock
 from mesh_gateway.delivery.sink import Sink
 from mesh_gateway.delivery.trigger import Trigger, Window
 from mesh_gateway.delivery.watch import Watches
-from mesh_gateway.errors import UnknownKind
+from mesh_gateway.errors import TopologyError, UnknownKind
 from mesh_gateway.filters.dialects import Filter, parse
 from mesh_gateway.gateway.display import DisplaySink
 from mesh_gateway.gateway.link import Link
@@ -85,7 +85,9 @@ class Surroundings:
 
 
 def assemble(spec: GatewaySpec, around: Surroundings) -> Parts:
-    """Make everything that `spec` names. Raises `PluginError` when a plugin cannot give what is used."""
+    """Make everything that `spec` names. Raises `PluginError` when a plugin cannot give what is used,
+    `TopologyError` when a certificate cannot be used.
+    """
     parts = Parts()
     for transport in used_transports(spec):
         parts.links[transport.name] = make_link(transport, spec, around)
@@ -226,7 +228,14 @@ def make_sink(
     if isinstance(destination, BrokerDestination):
         return BrokerSink(parts.brokers[destination.broker].broker, around.ingress_url(destination.broker))
     if isinstance(destination, HttpDestination):
-        return HttpSink(http_settings(destination, trigger, letters=letters))
+        try:
+            return HttpSink(http_settings(destination, trigger, letters=letters))
+        except OSError as error:
+            # ssl.SSLError is one: a certificate, key or authority that cannot be used.
+            what = error.strerror or str(error)
+            raise TopologyError(
+                f"trigger {trigger.key}: TLS for {destination.url} cannot be set up: {what}"
+            ) from error
     if destination.uri.startswith(DISPLAY):
         return DisplaySink(destination.uri)
     scheme = destination.uri.partition(":")[0]

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from typing import Any, TextIO
 
-from mesh_gateway.delivery.sink import ACCEPTED, Ended
+from mesh_gateway.delivery.sink import ACCEPTED, Ended, Outcome, Retry
 from mesh_gateway.event import Event
 
 SHOWN_DATA = 2_000
@@ -23,11 +23,15 @@ class DisplaySink:
         self._stream = stream
 
     def send(self, event: Event, context: Any, ended: Ended) -> None:
-        """As `Sink.send`; always accepted."""
+        """As `Sink.send`; accepted once it is printed."""
         stream = self._stream or sys.stdout
-        stream.write(render(event))
-        stream.flush()
-        asyncio.get_running_loop().call_soon(ended, context, ACCEPTED)
+        outcome: Outcome = ACCEPTED
+        try:
+            stream.write(render(event))
+            stream.flush()
+        except OSError as error:
+            outcome = Retry(f"cannot print: {error.strerror}")  # the reader of a pipe has gone
+        asyncio.get_running_loop().call_soon(ended, context, outcome)
 
     async def close(self) -> None:
         """Nothing to free."""

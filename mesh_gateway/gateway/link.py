@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from mesh_gateway.errors import ChannelGone, ConnectionLost, StoreDamaged, TransportError
+from mesh_gateway.gateway.supervise import leaves
 from mesh_gateway.transport.channel import Channel
 from mesh_gateway.transport.contract import ChannelSpec, Drift, Ensure, Purpose, Transport
 
@@ -78,8 +79,11 @@ class Link:
         """Ensure all channels at once; the transport batches what it can."""
         if self.ensure is Ensure.OFF:
             return
-        async with asyncio.TaskGroup() as tasks:
-            made = [tasks.create_task(self._make_one(channel.spec)) for channel in channels]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                made = [tasks.create_task(self._make_one(channel.spec)) for channel in channels]
+        except* TransportError as group:
+            raise leaves(group)[0] from None
         self.drifts = [drift for task in made for drift in task.result()]
         for drift in self.drifts:
             log.warning(

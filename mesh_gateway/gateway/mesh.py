@@ -17,9 +17,10 @@ import structlog
 
 from mesh_gateway.broker.reader import Reader
 from mesh_gateway.delivery.trigger import Trigger
+from mesh_gateway.errors import TransportError
 from mesh_gateway.gateway.assembly import BrokerParts, Parts
 from mesh_gateway.gateway.link import Link
-from mesh_gateway.gateway.supervise import Part, supervise
+from mesh_gateway.gateway.supervise import Part, leaves, supervise
 from mesh_gateway.transport.channel import Channel
 
 log = structlog.get_logger("mesh_gateway.mesh")
@@ -120,11 +121,17 @@ class Mesh:
 
 
 def after(link: Link, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-    """`work`, once the transport it needs is up."""
+    """`work`, once the transport it needs is up; the link hears of the transport errors it ends with."""
 
     async def wait_and_work() -> None:
         await link.up.wait()
-        await work()
+        try:
+            await work()
+        except* TransportError as group:
+            for error in leaves(group):
+                if isinstance(error, TransportError):
+                    link.report(error)
+            raise
 
     return wait_and_work
 

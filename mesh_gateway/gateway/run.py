@@ -22,7 +22,7 @@ import structlog
 
 from mesh_gateway import __version__
 from mesh_gateway.delivery.watch import Watches
-from mesh_gateway.errors import PluginError
+from mesh_gateway.errors import MeshError
 from mesh_gateway.gateway import logs, status
 from mesh_gateway.gateway.assembly import Parts, Surroundings, assemble
 from mesh_gateway.gateway.mesh import Mesh
@@ -31,7 +31,7 @@ from mesh_gateway.gateway.supervise import Part, supervise
 from mesh_gateway.ingress.endpoint import Endpoint
 from mesh_gateway.ingress.limits import IngressCounters, IngressLimits
 from mesh_gateway.ingress.listener import Listener
-from mesh_gateway.topology.spec import AdminSpec, GatewaySpec, IngressSpec
+from mesh_gateway.topology.spec import AdminSpec, GatewaySpec, IngressSpec, TLSServerSpec
 from mesh_gateway.transport.hooks import HealthCheck
 from mesh_gateway.transport.plugins import Plugins
 
@@ -74,6 +74,10 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def _log_ready(facts: dict[str, Any]) -> None:
     log.info("ready", **{key: value for key, value in facts.items() if key != "event"})
+
+
+class CannotListen(MeshError):
+    """A listener cannot be opened; says why and what to do."""
 
 
 class GatewayProcess:
@@ -128,7 +132,7 @@ class GatewayProcess:
         """Serve until a signal or a fatal error; the exit code."""
         try:
             parts = assemble(self.spec, self._surroundings())
-        except PluginError as error:
+        except MeshError as error:
             log.error("cannot start", reason=str(error))
             return EXIT_CONFIGURATION
         self._mesh = Mesh(parts, grace=self.spec.drain_timeout)
@@ -138,7 +142,7 @@ class GatewayProcess:
                 listener = await stack.enter_async_context(self._ingress())
                 await stack.enter_async_context(self._admin())
                 await self._serve(listener)
-        except OSError as error:
+        except CannotListen as error:
             log.error("cannot start", reason=str(error))
             return EXIT_CONFIGURATION
         return self._exit
@@ -255,8 +259,7 @@ class GatewayProcess:
         listener = Listener(endpoint)
         context = None
         if ingress.tls is not None:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(ingress.tls.certificate, ingress.tls.key)
+            context = server_context(ingress.tls)
         port = await listening(
             listener.open(ingress.host, ingress.port, tls=context), ingress.host, ingress.port, "--ingress"
         )
@@ -292,7 +295,7 @@ class GatewayProcess:
             door.bind((admin.host, admin.port))
         except OSError as error:
             door.close()
-            raise OSError(cannot_listen(admin.host, admin.port, "--admin", error)) from error
+            raise CannotListen(cannot_listen(admin.host, admin.port, "--admin", error)) from error
         self._urls["admin"] = f"http://{shown(admin.host)}:{door.getsockname()[1]}"
         server = quiet_server(config)
         async with asyncio.TaskGroup() as tasks:
@@ -324,6 +327,20 @@ def checked(check: HealthCheck) -> tuple[bool, str]:
         return False, f"{type(error).__name__}: {error}"
 
 
+def server_context(files: TLSServerSpec) -> ssl.SSLContext:
+    """TLS of the data listener. Raises `CannotListen` naming the files."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(files.certificate, files.key)
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise CannotListen(
+            f"ingress.tls: {files.certificate} with {files.key} cannot be used: {what}"
+        ) from error
+    return context
+
+
 def ingress_limits(spec: IngressSpec) -> IngressLimits:
     """The data path's record of the document's numbers."""
     names = IngressLimits.__dataclass_fields__
@@ -331,11 +348,11 @@ def ingress_limits(spec: IngressSpec) -> IngressLimits:
 
 
 async def listening(opening: Any, host: str, port: int, option: str) -> int:
-    """The port that was opened. Raises `OSError` with what to do."""
+    """The port that was opened. Raises `CannotListen` with what to do."""
     try:
         opened: int = await opening
     except OSError as error:
-        raise OSError(cannot_listen(host, port, option, error)) from error
+        raise CannotListen(cannot_listen(host, port, option, error)) from error
     return opened
 
 

@@ -93,14 +93,18 @@ async def supervise(
 
 def only_transport(error: BaseException) -> bool:
     """Whether nothing but transport errors is in it (a TaskGroup wraps them)."""
+    return all(isinstance(leaf, TransportError) for leaf in leaves(error))
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The errors inside of groups."""
     if isinstance(error, BaseExceptionGroup):
-        return all(only_transport(inner) for inner in error.exceptions)
-    return isinstance(error, TransportError)
+        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+    return [error]
 
 
 def summary(error: BaseException) -> str:
     """One sentence for status and logs."""
-    if isinstance(error, BaseExceptionGroup):
-        return summary(error.exceptions[0])
+    error = leaves(error)[0]
     text = str(error) or type(error).__name__
     return text if isinstance(error, TransportError) else f"{type(error).__name__}: {text}"

@@ -129,3 +129,27 @@ async def test_a_refused_event_costs_the_producer_a_4xx_and_stores_nothing(tmp_p
 
         assert producer.answers == [400]
         assert status["brokers"][0]["accepted"] == 0
+
+
+async def test_a_certificate_that_is_none_is_named_and_nothing_is_started(tmp_path: Path):
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).write_text("not a certificate")
+    listener = (
+        "apiVersion: mesh-gateway.dev/v1alpha1\nkind: Gateway\nmetadata: {name: g}\n"
+        "spec: {ingress: {tls: {certificate: cert.pem, key: key.pem}}}\n"
+    )
+    endpoint = (
+        "apiVersion: mesh-gateway.dev/v1alpha1\nkind: Endpoint\nmetadata: {name: e}\n"
+        "spec: {url: https://x/, caCerts: {file: cert.pem}}\n---"
+        + DOCUMENTS.replace('{{uri: "{url}/"}}', "{{ref: {{kind: Endpoint, name: e}}}}").format()
+    )
+    for documents, named in ((listener, "ingress.tls"), (endpoint, "trigger default/t")):
+        gateway = GatewayProcess(documents, tmp_path)
+        gateway.log.unlink(missing_ok=True)
+        with pytest.raises(AssertionError, match="the gateway ended"):
+            await gateway.start()
+
+        assert await gateway.wait() == 78
+        said = gateway.log.read_text()
+        assert named in said
+        assert "Traceback" not in said

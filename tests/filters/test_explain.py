@@ -84,6 +84,13 @@ def test_the_clause_that_refused_is_named(filters: list[Any], expected: str) -> 
     assert why(*filters) == expected
 
 
+def test_a_part_of_a_chain_is_cast_as_the_chain_casts_it() -> None:
+    event = EVENT.with_attributes({"flag": "true"})
+    reason = parse([{"cesql": "flag AND type = 'a'"}]).why_not(event)
+    assert reason is not None
+    assert "type = 'a' is false" in reason
+
+
 def test_a_filter_attribute_is_named() -> None:
     assert (
         parse((), (("vip", "true"), ("type", "a"))).why_not(EVENT)

@@ -16,13 +16,13 @@ def event(type: str = "order.created", source: str = "/eu", **more: str) -> Even
 
 
 class Asked:
-    """A filter of a plugin that counts how often it is asked."""
+    """A dialect of a plugin that counts how often it is asked; it is the first to be asked in its filters."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def filter(self, *filters: Any) -> Filter:
-        return parse([*filters, {"asked": self}], custom={"asked": lambda self: self.ask})
+        return parse([{"asked": self}, *filters], custom={"asked": lambda self: self.ask})
 
     def ask(self, attributes: Any) -> bool:
         self.count += 1
