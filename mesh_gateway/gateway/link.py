@@ -32,6 +32,9 @@ class Link:
         self.ensure = ensure
         self.channels: list[Channel] = []
         self.up = asyncio.Event()
+        self.down = asyncio.Event()
+        """The opposite of `up`; both are set and cleared together."""
+        self.down.set()
         self.detail = "not connected yet"
         self.reconnects = 0
         self.errors = 0
@@ -109,11 +112,13 @@ class Link:
         self.reconnects += 1
         for channel in self.channels:
             channel.serve()
+        self.down.clear()
         self.up.set()
         log.info("transport up", transport=self.name, kind=self.kind)
 
     def _refuse(self) -> None:
         self.up.clear()
+        self.down.set()
         refusal = ConnectionLost(f"transport {self.name} is down: {self.detail or 'closed'}", retry_after=1)
         for channel in self.channels:
             channel.refuse(refusal)

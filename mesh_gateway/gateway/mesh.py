@@ -17,7 +17,7 @@ import structlog
 
 from mesh_gateway.broker.reader import Reader
 from mesh_gateway.delivery.trigger import Trigger
-from mesh_gateway.errors import TransportError
+from mesh_gateway.errors import ConnectionLost, TransportError
 from mesh_gateway.gateway.assembly import BrokerParts, Parts
 from mesh_gateway.gateway.link import Link
 from mesh_gateway.gateway.supervise import Part, leaves, supervise
@@ -121,12 +121,19 @@ class Mesh:
 
 
 def after(link: Link, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-    """`work`, once the transport it needs is up; the link hears of the transport errors it ends with."""
+    """`work`, for as long as the transport it needs is up; the link hears of the errors it ends with.
+
+    A subscription belongs to one connection. When that is lost, the work is cancelled and raises
+    `ConnectionLost`, so that its supervisor runs it again on the next one.
+    """
 
     async def wait_and_work() -> None:
         await link.up.wait()
         try:
-            await work()
+            async with asyncio.TaskGroup() as tasks:
+                working = tasks.create_task(_only(work))
+                lost = tasks.create_task(_lost(link))
+                working.add_done_callback(lambda ended: lost.cancel())
         except* TransportError as group:
             for error in leaves(group):
                 if isinstance(error, TransportError):
@@ -134,6 +141,15 @@ def after(link: Link, work: Callable[[], Awaitable[None]]) -> Callable[[], Await
             raise
 
     return wait_and_work
+
+
+async def _only(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
+
+
+async def _lost(link: Link) -> None:
+    await link.down.wait()
+    raise ConnectionLost(f"transport {link.name}: {link.detail or 'the connection was lost'}")
 
 
 async def end(tasks: list[asyncio.Task[None]]) -> None:
