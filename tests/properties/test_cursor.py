@@ -1,58 +1,108 @@
-"""A group's cursor against a plain set of settled numbers: the watermark never passes a gap."""
+"""The cursor against the obvious model: a set of settled numbers."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from mesh_gateway.transport.embedded.cursor import Cursor
+from mesh_gateway.transport.embedded.cursor import Change, Cursor
 
-numbers = st.integers(1, 30)
-settles = st.lists(st.lists(numbers, max_size=6), max_size=20)
-
-
-@given(settles)
-def test_the_watermark_is_the_longest_settled_prefix_whatever_the_order(rounds):
-    cursor, model = Cursor(0), set[int]()
-    for one in rounds:
-        cursor.settle(one)
-        model |= set(one)
-
-        prefix = 0
-        while prefix + 1 in model:
-            prefix += 1
-        assert cursor.watermark == prefix
-        assert cursor.beyond == {n for n in model if n > prefix}
-        assert all(cursor.settled(n) == (n in model) for n in range(1, 31))
-        assert cursor.unsettled_up_to(30) == 30 - len(model)
+HIGHEST = 60
+numbers = st.integers(1, HIGHEST)
 
 
-@given(settles, st.data())
-def test_what_was_written_is_enough_to_know_everything_again(rounds, data):
+def stored(before: dict[int, int], change: Change) -> dict[int, int]:
+    """What a store holds after writing a change."""
+    kept = {} if change.gone is None else {f: last for f, last in before.items() if f not in change.gone}
+    return kept | dict(change.new)
+
+
+class CursorMachine(RuleBasedStateMachine):
+    """Settles in any order, writes now and then, fails to write now and then, starts anew now and then."""
+
+    @initialize(begin=st.integers(0, 10))
+    def begin(self, begin: int) -> None:
+        self.settled = set(range(1, begin + 1))
+        self.cursor = Cursor(begin)
+        self.watermark, self.rows = begin, dict[int, int]()
+
+    @rule(batch=st.lists(numbers, max_size=12))
+    def settle(self, batch: list[int]) -> None:
+        self.cursor.settle(batch)
+        self.settled |= set(batch)
+
+    @rule(first=numbers, length=st.integers(0, 20))
+    def settle_range(self, first: int, length: int) -> None:
+        self.cursor.settle_range(first, first + length)
+        self.settled |= set(range(first, first + length + 1))
+
+    @rule()
+    def write(self) -> None:
+        change = self.cursor.change()
+        self.watermark, self.rows = change.watermark, stored(self.rows, change)
+        assert not self.cursor.changed
+
+    @rule()
+    def fail_to_write(self) -> None:
+        self.cursor.change()
+        self.cursor.unsaved()
+        assert self.cursor.changed
+
+    @rule()
+    def write_and_start_anew(self) -> None:
+        self.write()
+        self.cursor = Cursor(self.watermark, self.rows.items())
+        assert not self.cursor.changed
+
+    @invariant()
+    def it_knows_exactly_what_is_settled(self) -> None:
+        for number in range(1, HIGHEST + 25):
+            assert self.cursor.settled(number) == (number in self.settled)
+
+    @invariant()
+    def the_watermark_never_passes_an_unsettled_number_and_reaches_every_one_it_can(self) -> None:
+        watermark = self.cursor.watermark
+        assert set(range(1, watermark + 1)) <= self.settled
+        assert watermark + 1 not in self.settled
+
+    @invariant()
+    def ranges_are_disjoint_and_do_not_touch(self) -> None:
+        end = self.cursor.watermark
+        for first, last in self.cursor.ranges:
+            assert end + 1 < first <= last
+            end = last
+
+    @invariant()
+    def it_counts_and_finds_what_is_not_settled(self) -> None:
+        head = max(self.settled, default=0) + 3
+        left = [number for number in range(1, head + 1) if number not in self.settled]
+        assert self.cursor.unsettled_up_to(head) == len(left)
+        for number in {1, 17, 40} & set(range(1, head + 1)):
+            first, last = self.cursor.unsettled_from(number)
+            stretch = [n for n in left if n >= number]
+            assert first == stretch[0]
+            assert all(n not in self.settled for n in range(first, (last or first) + 1))
+            assert last is None or last + 1 in self.settled
+
+
+TestCursor = CursorMachine.TestCase
+
+
+@given(st.permutations(list(range(1, 30))))
+def test_when_everything_is_settled_nothing_is_left_beyond_the_watermark(order):
     cursor = Cursor(0)
-    watermark, beyond = 0, set[int]()
-    for one in rounds:
-        cursor.settle(one)
-        if data.draw(st.booleans()):
-            change = cursor.take()
-            watermark = change.watermark
-            beyond = {n for n in beyond | set(change.beyond) if n > watermark}
-    change = cursor.take()
-    watermark = change.watermark
-    beyond = {n for n in beyond | set(change.beyond) if n > watermark}
 
-    again = Cursor(watermark, beyond)
-    assert (again.watermark, again.beyond) == (cursor.watermark, cursor.beyond)
-    assert not again.dirty
+    for number in order:
+        cursor.settle([number])
+
+    assert (cursor.watermark, cursor.ranges) == (29, [])
 
 
-@given(settles)
-def test_a_change_that_could_not_be_written_is_given_again(rounds):
+def test_a_million_settled_behind_one_that_is_not_are_one_range():
     cursor = Cursor(0)
-    for one in rounds:
-        cursor.settle(one)
-        change = cursor.take()
-        cursor.put_back(change)
-        again = cursor.take()
-        assert again.watermark == cursor.watermark
-        assert {n for n in change.beyond if n in cursor.beyond} <= set(again.beyond)
+
+    cursor.settle(range(2, 1_000_001))
+
+    assert cursor.ranges == [(2, 1_000_000)]
+    assert cursor.change().new == ((2, 1_000_000),)

@@ -1,9 +1,12 @@
-"""The built-in durable transport: every channel in one SQLite file, one writer, group commit.
+"""The built-in durable transport: every channel in one SQLite file, one writer thread, group commit.
 
-Reading order: `options.py` (what a document may say), `transport.py` (the contract), `channel.py`
-(what is known of a channel in memory: its newest events, its groups), `subscription.py` (a group's
-reading), `cursor.py` (which events of a channel a group has settled: pure), `writer.py` (the one
-thread that touches the file), `store.py` (schema and SQL).
+Reading order: `options.py` (what a document may say), `transport.py` (the contract), then on the event
+loop's side `channel.py` (what is known of a channel in memory), `tail.py` (its newest events),
+`group.py` and `subscription.py` (a group's reading), `cursor.py` (what a group has settled: pure),
+and in the thread `writer.py` (the thread), `committer.py` (one round of jobs, one transaction),
+`space.py` (a full disk, a second process), `records.py` (rows and events), `store.py` (the SQL),
+`schema.py` (how the file is opened and checked).
 
-May import: the contract, `wire`, `event`, `errors`; apsw and pydantic only here.
+May import: the contract, `wire`, `event`, `errors`. apsw is imported only by the thread's rooms,
+pydantic only by `options.py`.
 """

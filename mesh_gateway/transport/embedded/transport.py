@@ -1,18 +1,28 @@
-"""The embedded transport: the contract over one SQLite file."""
+"""The embedded transport: the contract over one SQLite file.
+
+publish ─▶ encode ─▶ writer: one commit for whatever came together ─▶ durable ─▶ tail ─▶ receive
+settle  ─▶ cursor ─▶ within 50 ms, sharing a commit if there is one ─▶ durable
+"""
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import IO
+from functools import partial
 
-from mesh_gateway.errors import ChannelGone, InvalidEvent, StoreDamaged, StoreFull, TransportError
+from mesh_gateway.errors import (
+    ChannelGone,
+    ConnectionLost,
+    PublishError,
+    StoreDamaged,
+    TransportError,
+    Unsupported,
+)
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import (
+    EARLIEST,
     Backlog,
     Capabilities,
     ChannelSpec,
@@ -24,24 +34,19 @@ from mesh_gateway.transport.contract import (
     Stored,
     TransportContext,
 )
-from mesh_gateway.transport.embedded.channel import Channel, Group
-from mesh_gateway.transport.embedded.cursor import Change, Cursor
+from mesh_gateway.transport.embedded.channel import Channel
+from mesh_gateway.transport.embedded.committer import Committer, Job
+from mesh_gateway.transport.embedded.group import Clock, Group, Loaded
 from mesh_gateway.transport.embedded.options import EmbeddedOptions
-from mesh_gateway.transport.embedded.store import Row, Store
+from mesh_gateway.transport.embedded.records import Page, load
+from mesh_gateway.transport.embedded.store import Appended, Store, StoredChannel, StoredGroup
 from mesh_gateway.transport.embedded.subscription import EmbeddedSubscription
-from mesh_gateway.transport.embedded.writer import Writer
-from mesh_gateway.wire import stored
+from mesh_gateway.transport.embedded.upkeep import Upkeep
+from mesh_gateway.transport.embedded.writer import Writer, ended
+from mesh_gateway.wire.stored import encode
 
-FILE = "mesh.db"
-
-FLUSH_SECONDS = 0.05
-"""Settles wait this long for a publish to share a commit with; then they commit by themselves. At
-full load they always share. A crash before it makes them come again, which is allowed."""
-
-EXPIRE_ROWS = 2_000
-"""Settled rows removed in one round: about 4 ms of the writer's time, so that no publish waits longer."""
-
-EXPIRE_SECONDS = 1.0
+ROW_BYTES = 32
+"""What a row takes beside its record: id, moment, cell header."""
 
 CAPABILITIES = Capabilities(
     ordering="channel",
@@ -60,342 +65,294 @@ CAPABILITIES = Capabilities(
 
 
 class EmbeddedTransport:
-    """Implements `Transport`, `Browsable`, `Removable` and `Measurable`. For one event loop."""
+    """Implements `Transport`, `Browsable`, `Removable` and `Measurable`, for one event loop.
 
-    capabilities = CAPABILITIES
+    After a failed write or sync `context.on_fatal` is called once, a publish that was under way
+    raises `PublishError` (unknown), and everything else raises `StoreDamaged`: also `open`, so that
+    no second try in this process takes for durable what may be lost.
+
+    For tests: `clock` (monotonic; the event loop unless given) drives delays, flushes and removals,
+    `now` gives the moments that are stored, and `open_store` may put the file on another SQLite VFS.
+    """
+
+    capabilities: Capabilities = CAPABILITIES
+    """What this transport can do."""
 
     def __init__(
         self,
         options: EmbeddedOptions,
         context: TransportContext,
         *,
-        open_store: Callable[[Path | None], Store] = Store,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock | None = None,
         now: Callable[[], float] = time.time,
+        open_store: Callable[..., Store] = Store,
     ) -> None:
         self._options = options
         self._context = context
-        self._open_store = open_store
-        self._clock = clock
+        self._given_clock = clock
         self._now = now
-        self._channels: dict[str, Channel] = {}
+        self._open_store = open_store
+        self._clock: Clock
+        self._upkeep: Upkeep
+        self._committer: Committer
         self._writer: Writer | None = None
-        self._lock: IO[str] | None = None
-        self._flush: asyncio.TimerHandle | None = None
-        self._expired_at = 0.0
+        self._failure: str | None = None
+        self._channels: dict[str, Channel] = {}
+        self._subscriptions: set[EmbeddedSubscription] = set()
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────
 
     async def open(self) -> None:
-        """As `Transport.open`. Raises `StoreDamaged` when the file is damaged, foreign or in use."""
-        directory = self._context.state_directory
-        if directory is not None:
-            self._take_lock(directory)
-        path = None if directory is None else directory / FILE
-        ballast = None if directory is None else directory / "reserve"
-        writer = Writer(lambda: self._open_store(path), ballast=ballast, on_fatal=self._context.on_fatal)
+        """Open the file. Raises `StoreDamaged` when it is damaged, foreign or in use, `NotPermitted`."""
+        self._refuse_if_failed()
+        if self._writer is not None:
+            return
+        self._clock = self._given_clock or asyncio.get_running_loop()
+        writer = Writer(self._open_committer, self._fail)
         try:
-            await writer.open()
-            channels = await writer.read(lambda store: store.channels())
-        except TransportError:
-            self._release_lock()
+            stored = await writer.open()
+        except BaseException:
+            await writer.close()
             raise
         self._writer = writer
-        self._channels = {}
-        for known in channels:
-            channel = self._channels[known.name] = Channel(known.id, known.name, known.first, known.last)
-            for name, (watermark, beyond) in known.groups.items():
-                channel.groups[name] = Group(name, Cursor(watermark, beyond))
+        self._upkeep = Upkeep(
+            writer,
+            self._channels,
+            clock=self._clock,
+            now=self._now,
+            retention=self._options.retention,
+            scarce=lambda: self._committer.space.scarce,
+        )
+        for channel in stored:
+            self._known(channel)
 
     async def close(self) -> None:
-        """As `Transport.close`: settles are flushed, the file is checkpointed."""
+        """Flush and close the file; subscriptions end. Idempotent."""
         writer, self._writer = self._writer, None
         if writer is None:
             return
-        if self._flush is not None:
-            self._flush.cancel()
-            self._flush = None
-        changes = self._changes()
-        try:
-            if changes:
-                await writer.write(lambda store: _advance(store, changes))
-        except TransportError:
-            pass  # the store has failed: what was settled comes again
-        finally:
-            await writer.close()
-            self._release_lock()
+        for subscription in tuple(self._subscriptions):
+            subscription.leave()
+        self._upkeep.stop()
+        await writer.close()
+        self._channels.clear()
 
     async def check(self) -> list[Check]:
-        """As `Transport.check`."""
+        """Whether the state directory can be used, and, while open, how full the store is."""
         directory = self._context.state_directory
-        if directory is None:
-            return [Check("store", Level.CONNECT, True, "in memory: gone when the process ends")]  # noqa: FBT003
-        writable = os.access(directory if directory.exists() else directory.parent, os.W_OK)
-        hint = (
-            "" if writable else f"make {directory} writable for this user, or give --state another directory"
-        )
-        detail = f"{directory / FILE}" if writable else f"{directory} cannot be written"
-        return [Check("state directory", Level.PERMISSION, writable, detail, hint)]
+        found: list[Check] = []
+        if directory is not None:
+            nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+            allowed = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+            hint = (
+                "" if allowed else f"make {nearest} writable for this user, or name another state directory"
+            )
+            found.append(Check("state directory", Level.PERMISSION, allowed, str(directory), hint))
+        if self._writer is not None:
+            found.insert(0, await self._check_store())
+        return found
 
-    def _take_lock(self, directory: Path) -> None:
+    async def _check_store(self) -> Check:
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            lock = (directory / "lock").open("a+")
-        except OSError as error:
-            raise StoreDamaged(f"the state directory {directory} cannot be used: {error.strerror}") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            lock.close()
-            raise StoreDamaged(
-                f"{directory} is in use by another gateway (process {holder}); stop it, or give --state another directory"
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        self._lock = lock
+            used, _ = await self._serving().call("read", Store.usage)
+        except TransportError as error:
+            return Check("store", Level.CONNECT, ok=False, detail=str(error), hint="restart the gateway")
+        home = "in memory: gone when the process ends; " if self._context.state_directory is None else ""
+        detail = f"{home}{used} of {self._options.max_bytes} bytes in use, {len(self._channels)} channels"
+        return Check("store", Level.CONNECT, ok=True, detail=detail)
 
-    def _release_lock(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+    def _open_committer(self) -> Committer:
+        """In the writer's thread."""
+        open_store = partial(self._open_store, now=self._now)
+        self._committer = Committer.open(self._context.state_directory, self._options.max_bytes, open_store)
+        return self._committer
+
+    def _fail(self, why: str) -> None:
+        """A write or a sync has failed: nothing this process says of the file can be trusted any more."""
+        if self._failure is None:
+            self._failure = why
+            self._context.on_fatal(why)
+        for channel in self._channels.values():
+            for group in channel.groups.values():
+                group.wake()
 
     # ── channels ─────────────────────────────────────────────────────────────────────────────
 
     async def ensure(self, channel: ChannelSpec, mode: Ensure) -> list[Drift]:
-        """As `Transport.ensure`."""
+        """As `Transport.ensure`; the channel's options mean nothing here."""
+        writer = self._serving()
         if mode is Ensure.OFF:
             return []
-        known = self._channels.get(channel.name)
-        if known is None:
-            if mode is Ensure.VERIFY:
-                raise ChannelGone(f"{channel.name} does not exist in the embedded store")
-            known = await self._create(channel.name)
-        missing = [group for group in channel.groups if group not in known.groups]
         if mode is Ensure.VERIFY:
-            return [Drift(channel.name, "group", group, "absent") for group in missing]
-        for group in missing:
-            await self._create_group(known, group, known.first - 1)
+            groups = self._home(channel.name).groups
+            return [
+                Drift(channel.name, "group", wanted=group, found="absent", hint="ensure: create makes it")
+                for group in channel.groups
+                if group not in groups
+            ]
+        home = self._channels.get(channel.name)
+        if home is None:
+            home = self._known(await writer.call("write", lambda store: store.create_channel(channel.name)))
+        for group in channel.groups:
+            await self._group(home, group, EARLIEST)
         return []
 
-    async def _create(self, name: str) -> Channel:
-        id = await self._live().write(lambda store: store.create_channel(name), needs_room=True)
-        return self._channels.setdefault(name, Channel(id, name, 1, 0))
-
-    async def _create_group(self, channel: Channel, name: str, watermark: int) -> Group:
-        group = channel.groups.get(name)
-        if group is None:
-            await self._live().write(
-                lambda store: store.create_group(channel.id, name, watermark), needs_room=True
-            )
-            group = channel.groups.setdefault(name, Group(name, Cursor(watermark)))
-        return group
-
     async def publish(self, channel: str, events: Sequence[Event]) -> None:
-        """As `Transport.publish`: when it returns, the fsync of the batch has."""
+        """As `Transport.publish`: when it returns, the fsync of its commit has.
+
+        Raises `StoreFull` (nothing stored), `PublishError` (unknown, after a failed write).
+        """
+        writer = self._serving()
         home = self._home(channel)
-        writer = self._live()
-        self._submit_changes(writer)
-        at = self._now()
-        rows = [stored.encode(event) for event in events]
-        limit = self._options.max_bytes
+        if not events:
+            return
+        records = tuple(map(encode, events))
+        sizes = list(map(len, records))
+        ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        tell = ended(ending)
 
-        def commit(store: Store) -> None:
-            if store.used_bytes > limit and not _make_room(store, self._removable(float("inf")), limit):
-                raise StoreFull(f"the store holds its {limit} bytes (maxBytes)", retry_after=1)
-            first = home.given + 1
-            store.append(home.id, [(first + i, at, body) for i, body in enumerate(rows)])
-            home.given += len(rows)
-
-        def undo() -> None:
-            home.given -= len(rows)
-
-        def ended(publishing: asyncio.Future[None]) -> None:
+        def done(where: Appended | None, error: TransportError | None) -> None:
             # Also when nobody waits any more: what is durable is handed out.
-            if publishing.exception() is None:
-                home.committed(at, events, [len(body) for body in rows])
+            if error is None and where is not None:
+                home.committed(events, sizes, where)
+            self._upkeep.relieve()
+            tell(None, error)
 
-        publishing = writer.submit(commit, needs_room=True, undo=undo)
-        publishing.add_done_callback(ended)
-        await asyncio.shield(publishing)
+        size = sum(sizes) + ROW_BYTES * len(sizes)
+        writer.submit(Job("append", lambda store: store.append(home.id, records), done, size))
+        try:
+            await ending
+        except StoreDamaged as error:
+            raise PublishError(str(error), unknown=range(len(events))) from error
 
     async def subscribe(self, channel: str, group: str, start: Start) -> EmbeddedSubscription:
-        """As `Transport.subscribe`."""
-        home = self._home(channel)
-        known = home.groups.get(group)
-        if known is None:
-            known = await self._create_group(home, group, await self._watermark(home, start))
-        if not any(g.members for g in home.groups.values()):
-            home.tail.clear(home.last + 1)
-        return EmbeddedSubscription(
-            home,
+        """As `Transport.subscribe`. A position is one that was shown before; its event is included."""
+        self._serving()
+        _number(start.position or "0")
+        known = await self._group(self._home(channel), group, start)
+        subscription = EmbeddedSubscription(
             known,
-            read=self._read,
-            unreadable=self._set_aside,
-            changed=self._settled,
-            clock=self._clock,
+            flush=self._upkeep.flushed,
+            check=self._refuse_if_failed,
+            left=self._subscriptions.discard,
         )
-
-    async def _watermark(self, channel: Channel, start: Start) -> int:
-        """The number before the first that a new group is to get."""
-        if start.at == "latest":
-            return channel.last
-        if start.at == "earliest":
-            return channel.first - 1
-        if start.at == "timestamp":
-            moment = start.timestamp or 0.0
-            found = await self._live().read(lambda store: store.first_after(channel.id, moment))
-            return channel.last if found is None else found - 1
-        return max(channel.first - 1, min(_number(start.position or "0") - 1, channel.last))
+        self._subscriptions.add(subscription)
+        return subscription
 
     # ── looking in from outside ──────────────────────────────────────────────────────────────
 
     async def browse(self, channel: str, *, after: str | None, limit: int) -> Sequence[Stored]:
-        """As `Browsable.browse`; damaged rows are set aside on the way."""
+        """As `Browsable.browse`. May give fewer than `limit` (large events); only the end gives none."""
+        writer = self._serving()
         home = self._home(channel)
-        found: list[Stored] = []
-        for number, at, body in await self._read(home, _number(after or "0"), limit):
-            try:
-                found.append(Stored(str(number), stored.decode(body), at))
-            except InvalidEvent as error:
-                await self._set_aside(home, number, str(error))
-        return found
+        first = 1 if after is None else _number(after) + 1
+        while first <= home.head:
+            page = await writer.call("read", self._loading(home, first, home.head, limit))
+            self._report(home, page)
+            if page.events:
+                return [Stored(str(number), event, at) for number, at, event in page.events]
+            first = page.through + 1
+        return []
 
     async def remove(self, channel: str, positions: Sequence[str]) -> int:
-        """As `Removable.remove`."""
+        """As `Removable.remove`; for every group the events are settled."""
+        writer = self._serving()
         home = self._home(channel)
-        numbers = [_number(position) for position in positions]
-        for group in home.groups.values():
-            group.cursor.settle(numbers)
-        changes = self._changes()
+        numbers = [number for number in map(_number, positions) if 1 <= number <= home.head]
+        if not numbers:
+            return 0
+        ending: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        tell = ended(ending)
 
-        def job(store: Store) -> int:
-            _advance(store, changes)
-            return store.remove(home.id, numbers, home.given)
+        def done(count: int, error: TransportError | None) -> None:
+            if error is None:
+                home.removed(numbers)
+            tell(count, error)
 
-        return await self._live().write(job)
+        writer.submit(Job("write", lambda store: store.remove(home.id, numbers), done))
+        return await ending
 
     async def backlog(self, channel: str, group: str) -> Backlog:
-        """As `Measurable.backlog`; of a channel without that group, all that is in it."""
-        home = self._channels.get(channel)
-        if home is None:
-            return Backlog(0, None)
+        """As `Measurable.backlog`; raises `ChannelGone` also for a group that does not exist."""
+        writer = self._serving()
+        home = self._home(channel)
         known = home.groups.get(group)
         if known is None:
-            count, oldest = await self._live().read(lambda store: store.count(home.id))
-            return Backlog(count, None if oldest is None else max(0.0, self._now() - oldest))
-        events = known.cursor.unsettled_up_to(home.last)
+            raise ChannelGone(f"{channel} has no group {group!r}")
+        events = known.cursor.unsettled_up_to(home.head)
         if not events:
             return Backlog(0, None)
-        rows = await self._read(home, known.cursor.watermark, 1)
-        return Backlog(events, max(0.0, self._now() - rows[0][1]) if rows else None)
+        number, _ = known.cursor.unsettled_from(0)
+        oldest = await writer.call("read", lambda store: store.time_at(home.id, number))
+        return Backlog(events, None if oldest is None else max(0.0, self._now() - oldest))
 
-    # ── the file ─────────────────────────────────────────────────────────────────────────────
+    # ── what is known of the file ────────────────────────────────────────────────────────────
 
-    async def _read(self, channel: Channel, after: int, limit: int) -> list[Row]:
-        return await self._live().read(lambda store: store.read(channel.id, after, limit))
+    def _known(self, stored: StoredChannel) -> Channel:
+        channel = self._channels.get(stored.name)
+        if channel is None:
+            channel = self._channels[stored.name] = Channel(stored)
+            for group in stored.groups:
+                self._known_group(channel, group)
+        return channel
 
-    async def _set_aside(self, channel: Channel, number: int, why: str) -> None:
-        """A damaged row: its bytes go into quarantine, every group is done with it."""
-        for group in channel.groups.values():
-            group.cursor.settle([number])
-        changes = self._changes()
+    def _known_group(self, channel: Channel, stored: StoredGroup) -> Group:
+        group = channel.groups.get(stored.name)
+        if group is None:
+            group = channel.groups[stored.name] = Group(
+                channel, stored, load=self._load, changed=self._upkeep.changed, clock=self._clock
+            )
+        return group
 
-        def job(store: Store) -> None:
-            store.quarantine(channel.id, channel.name, number, why)
-            _advance(store, changes)
-
-        await self._live().write(job)
-        self._context.on_unreadable(channel.name, why)
-
-    def _settled(self) -> None:
-        """Something was settled: write it with the next publish, or soon."""
-        if self._flush is None and self._writer is not None:
-            self._flush = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush_now)
-
-    def _flush_now(self) -> None:
-        self._flush = None
-        if self._writer is not None:
-            self._submit_changes(self._writer)
-
-    def _submit_changes(self, writer: Writer) -> None:
-        """Hand progress and what may be removed to the writer; a publish of the same turn shares the commit."""
-        changes = self._changes()
-        expire = self._expiry()
-        if not (changes or expire):
-            return
-
-        def job(store: Store) -> None:
-            _advance(store, changes)
-            for channel_id, up_to, before in expire:
-                store.expire(channel_id, up_to, before, EXPIRE_ROWS)
-
-        def ended(writing: asyncio.Future[None]) -> None:
-            # A failed store ends the process, and what was settled comes again; a full disk does not.
-            if isinstance(writing.exception(), StoreFull):
-                self._again(changes)
-
-        writer.submit(job).add_done_callback(ended)
-
-    def _again(self, changes: _Changes) -> None:
-        """The disk was full even for this: it is still to be written."""
-        for channel_id, name, change in changes:
-            for channel in self._channels.values():
-                if channel.id == channel_id:
-                    channel.groups[name].cursor.put_back(change)
-        self._settled()
-
-    def _changes(self) -> _Changes:
-        return [
-            (channel.id, group.name, group.cursor.take())
-            for channel in self._channels.values()
-            for group in channel.groups.values()
-            if group.cursor.dirty
-        ]
-
-    def _expiry(self) -> list[tuple[int, int, float]]:
-        """What may be removed by now, asked for at most once a second."""
-        now = self._clock()
-        if now - self._expired_at < EXPIRE_SECONDS:
-            return []
-        self._expired_at = now
-        return self._removable(self._now() - self._options.retention)
-
-    def _removable(self, before: float) -> list[tuple[int, int, float]]:
-        """(channel, up to which number, came before) of what every group has settled."""
-        return [
-            (c.id, c.settled_by_all, before) for c in self._channels.values() if c.settled_by_all >= c.first
-        ]
+    async def _group(self, channel: Channel, name: str, start: Start) -> Group:
+        known = channel.groups.get(name)
+        if known is not None:
+            return known
+        work = partial(Store.create_group, channel=channel.id, name=name, start=start)
+        return self._known_group(channel, await self._serving().call("write", work))
 
     def _home(self, channel: str) -> Channel:
         home = self._channels.get(channel)
         if home is None:
-            raise ChannelGone(f"{channel} does not exist in the embedded store; ensure it first")
+            raise ChannelGone(
+                f"channel {channel} does not exist in the embedded store (ensure: create makes it)"
+            )
         return home
 
-    def _live(self) -> Writer:
+    def _serving(self) -> Writer:
+        self._refuse_if_failed()
         if self._writer is None:
-            raise StoreDamaged("the embedded store is not open")
+            raise ConnectionLost("the embedded store is closed")
         return self._writer
 
+    def _refuse_if_failed(self) -> None:
+        if self._failure is not None:
+            raise StoreDamaged(self._failure)
 
-_Changes = list[tuple[int, str, Change]]
+    # ── reading from the file ────────────────────────────────────────────────────────────────
 
+    def _load(self, channel: Channel, first: int, last: int, limit: int, loaded: Loaded) -> None:
+        """A group has to read what is not in memory."""
+        if self._writer is None:
+            return
 
-def _advance(store: Store, changes: _Changes) -> None:
-    for channel, group, change in changes:
-        store.advance(channel, group, change.watermark, change.beyond)
+        def done(page: Page | None, error: TransportError | None) -> None:
+            if page is not None:
+                self._report(channel, page)
+            loaded(page, error)
 
+        self._writer.submit(Job("read", self._loading(channel, first, last, limit), done))
 
-def _make_room(store: Store, expire: list[tuple[int, int, float]], limit: int) -> bool:
-    for channel, up_to, before in expire:
-        store.expire(channel, up_to, before, EXPIRE_ROWS)
-    return store.used_bytes <= limit
+    def _loading(self, channel: Channel, first: int, last: int, limit: int) -> Callable[[Store], Page]:
+        return partial(load, channel=channel.id, name=channel.name, first=first, last=last, limit=limit)
+
+    def _report(self, channel: Channel, page: Page) -> None:
+        for why in page.unreadable:
+            self._context.on_unreadable(channel.name, why)
 
 
 def _number(position: str) -> int:
-    if not position.isdecimal():
-        raise ChannelGone(f"{position!r} is not a position of the embedded store")
+    """The number that a position names. Raises `Unsupported` for what is no position of ours."""
+    if not (position.isascii() and position.isdecimal()):
+        raise Unsupported(f"{position!r} is no position of the embedded store; positions are decimal numbers")
     return int(position)

@@ -1,259 +1,178 @@
 """The one thread that touches the file: whatever was handed over during a commit goes into the next.
 
-Jobs are functions of the store. *Writes* of one round share a transaction and one fsync, and hear of
-it when the commit has returned; *reads* run between transactions. The event loop is woken once a
-round, not once a job.
+    loop:   submit ─▶ queue              done(result, error) ◀── one wake-up a round
+                        │                        ▲
+    thread:             └─▶ take all ─▶ commit ──┘─▶ checkpoint
+
+There is no linger: at low load a round is one job, at high load rounds grow by themselves. After a
+failed write or sync nothing succeeds any more in this process (a retried fsync may report success
+for pages that are lost): everybody is told, and the process is expected to end.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
 import apsw
 
-from mesh_gateway.errors import MeshError, StoreDamaged, StoreFull
-from mesh_gateway.transport.embedded.store import Store
+from mesh_gateway.errors import StoreDamaged, TransportError
+from mesh_gateway.transport.embedded.committer import Committer, Job, Kind
+from mesh_gateway.transport.embedded.store import Store, StoredChannel
 
 T = TypeVar("T")
-Job = Callable[[Store], Any]
-
-BALLAST_BYTES = 4 * 2**20
-"""Kept free for settling when the disk is full: a settle writes a few pages of 4 KiB to the WAL, and
-1,000 pages of WAL are folded back before it grows further; so 4 MiB always suffice for the next one."""
-
-RETRY_FULL_SECONDS = 2.0
-
-
-class _Asked:
-    __slots__ = ("ending", "error", "job", "needs_room", "result", "undo")
-
-    def __init__(
-        self, job: Job, ending: asyncio.Future[Any], *, needs_room: bool, undo: Callable[[], None] | None
-    ) -> None:
-        self.job = job
-        self.ending = ending
-        self.needs_room = needs_room
-        self.undo = undo
-        self.result: Any = None
-        self.error: BaseException | None = None
 
 
 class Writer:
-    """Runs jobs on a store in a thread of its own. Called from one event loop."""
+    """Runs jobs in its thread. Made, called and told on one event loop."""
 
-    def __init__(
-        self, open_store: Callable[[], Store], *, ballast: Path | None, on_fatal: Callable[[str], None]
-    ) -> None:
-        self._open_store = open_store
-        self._ballast = ballast
-        self._on_fatal = on_fatal
+    def __init__(self, open_committer: Callable[[], Committer], on_failure: Callable[[str], None]) -> None:
+        self._open_committer = open_committer
+        self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
-        self._condition = threading.Condition()
-        self._writes: list[_Asked] = []
-        self._reads: list[_Asked] = []
-        self._closing = False
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._failure: str | None = None
-        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._opened: asyncio.Future[list[StoredChannel]] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
-        self._thread = threading.Thread(target=self._run, name="mesh-gateway-store", daemon=True)
+        self._thread = threading.Thread(target=self._main, name="mesh-gateway-store", daemon=True)
 
-    async def open(self) -> None:
-        """Start the thread and open the file. Raises `StoreDamaged`."""
+    async def open(self) -> list[StoredChannel]:
+        """Start the thread and open the file; what is in it. Raises `TransportError`."""
         self._thread.start()
-        await self._opened
+        return await asyncio.shield(self._opened)
 
-    def submit(
-        self, job: Callable[[Store], T], *, needs_room: bool = False, undo: Callable[[], None] | None = None
-    ) -> asyncio.Future[T]:
-        """Run `job` in the next transaction; the future ends when its commit has returned.
+    def submit(self, job: Job) -> None:
+        """Run `job` in the next round. Not after `close`."""
+        self._jobs.put(job)
 
-        `needs_room` jobs fail with `StoreFull` while the disk is full; others may use the ballast.
-        `undo` takes back, in the thread, what `job` did outside the store when it is rolled back.
-        """
-        return self._ask("write", job, needs_room=needs_room, undo=undo)
-
-    async def write(self, job: Callable[[Store], T], *, needs_room: bool = False) -> T:
-        """As `submit`, awaited; cancelling does not take it back."""
-        return await asyncio.shield(self.submit(job, needs_room=needs_room))
-
-    async def read(self, job: Callable[[Store], T]) -> T:
-        """Run `job` between transactions."""
-        return await self._ask("read", job, needs_room=False, undo=None)
+    async def call(self, kind: Kind, work: Callable[[Store], T]) -> T:
+        """What `work` gives; a write is durable then. Cancelling does not take it back. Raises `TransportError`."""
+        ending: asyncio.Future[T] = self._loop.create_future()
+        self.submit(Job(kind, work, ended(ending)))
+        return await ending
 
     async def close(self) -> None:
-        """Finish what was asked for, checkpoint, close the file, end the thread."""
-        with self._condition:
-            self._closing = True
-            self._condition.notify()
-        await self._ended
+        """Finish what was submitted, close the file, end the thread."""
+        self._jobs.put(None)
+        await asyncio.shield(self._ended)
         self._thread.join()
-
-    def _ask(
-        self,
-        kind: Literal["read", "write"],
-        job: Callable[[Store], T],
-        *,
-        needs_room: bool,
-        undo: Callable[[], None] | None,
-    ) -> asyncio.Future[T]:
-        asked = _Asked(job, self._loop.create_future(), needs_room=needs_room, undo=undo)
-        with self._condition:
-            if self._failure is not None or self._closing:
-                asked.ending.set_exception(StoreDamaged(self._failure or "the store is closed"))
-            else:
-                (self._writes if kind == "write" else self._reads).append(asked)
-                self._condition.notify()
-        return asked.ending
 
     # ── in the thread ────────────────────────────────────────────────────────────────────────
 
-    def _run(self) -> None:
+    def _main(self) -> None:
         try:
-            store = self._open_store()
-            self._make_ballast()
-        except Exception as error:  # noqa: BLE001  # handed to `open`, whatever it is
-            self._tell(self._opened.set_exception, _translated(error))
-            self._tell(self._ended.set_result, None)
-            return
-        self._tell(self._opened.set_result, None)
-        try:
-            while self._round(store):
-                pass
+            committer = self._open()
+            if committer is not None:
+                self._serve(committer)
         finally:
-            try:
-                store.close()
-            except apsw.Error as error:
-                self._fail(str(error))
+            # Only a bug of ours leaves the first of these anything to do.
+            self._tell(_refuse, self._opened, StoreDamaged("the store's thread ended unexpectedly"))
             self._tell(self._ended.set_result, None)
 
-    def _round(self, store: Store) -> bool:
-        with self._condition:
-            while not (self._writes or self._reads or self._closing):
-                self._condition.wait()
-            writes, self._writes = self._writes, []
-            reads, self._reads = self._reads, []
-            if not (writes or reads):
-                return False
-        if self._failure is None:
-            self._commit(store, writes)
-        for asked in reads:
-            self._run_read(store, asked)
+    def _open(self) -> Committer | None:
+        try:
+            committer = self._open_committer()
+        except TransportError as error:
+            self._tell(_refuse, self._opened, error)
+            return None
+        try:
+            self._tell(_fulfil, self._opened, committer.store.channels())
+        except apsw.Error as error:
+            self._tell(_refuse, self._opened, StoreDamaged(f"the store cannot be read: {error}"))
+            committer.close(trusted=False)
+            return None
+        return committer
+
+    def _serve(self, committer: Committer) -> None:
+        """Rounds until `close`; from a failure on, every job is refused."""
+        jobs: list[Job] = []
+        last = finished = False
+        try:
+            while not last:
+                jobs, last = self._take()
+                self._round(committer, jobs)
+            self._close(committer)
+            finished = True
+        finally:
+            if not finished:  # a bug of ours shows itself as what it is, and nobody waits for ever
+                self._fail("the store's thread ended unexpectedly", jobs)
+                while not last:
+                    jobs, last = self._take()
+                    self._refuse_all(jobs)
+
+    def _round(self, committer: Committer, jobs: list[Job]) -> None:
         if self._failure is not None:
-            for asked in (*writes, *reads):
-                asked.error = StoreDamaged(self._failure)
-        self._loop.call_soon_threadsafe(_end, (*writes, *reads))
-        return True
-
-    def _commit(self, store: Store, writes: list[_Asked]) -> None:
-        """All of a round in one transaction; when the disk is full, what needs no room alone."""
-        if not writes:
+            self._refuse_all(jobs)
             return
-        if self._is_full() and not self._has_room_again():
-            self._refuse_for_room(writes)
-            writes = [asked for asked in writes if asked.error is None]
         try:
-            self._transact(store, writes)
-        except apsw.FullError:
-            self._release_ballast()
-            self._refuse_for_room(writes)
-            self._commit_the_rest(store, [asked for asked in writes if asked.error is None])
-        except Exception as error:  # noqa: BLE001  # crash-only: whatever it was, the file is not trusted
-            self._fail(str(error))
-
-    def _commit_the_rest(self, store: Store, writes: list[_Asked]) -> None:
-        """On a full disk: what needs no room, with the reserve released."""
-        try:
-            self._transact(store, writes)
-        except apsw.FullError:
-            for asked in writes:
-                asked.error = StoreFull("the disk is full, the reserve too", retry_after=RETRY_FULL_SECONDS)
-        except Exception as error:  # noqa: BLE001  # crash-only
-            self._fail(str(error))
-
-    def _transact(self, store: Store, writes: list[_Asked]) -> None:
-        if not writes:
+            committer.run(jobs)
+        except apsw.Error as error:
+            self._fail(f"the store cannot be trusted any more: {type(error).__name__}: {error}", jobs)
             return
-        ran: list[_Asked] = []
+        self._tell(_end, jobs)
         try:
-            with store.transaction():
-                for asked in writes:
-                    try:
-                        asked.result = asked.job(store)
-                        ran.append(asked)
-                    except MeshError as error:
-                        asked.error = error
-        except BaseException:
-            for asked in reversed(ran):
-                if asked.undo is not None:
-                    asked.undo()
-            raise
+            committer.checkpoint()
+        except apsw.Error as error:
+            self._fail(f"the store cannot be trusted any more: {type(error).__name__}: {error}", ())
 
-    def _run_read(self, store: Store, asked: _Asked) -> None:
+    def _take(self) -> tuple[list[Job], bool]:
+        """Everything that has come together, and whether it is the last there will ever be."""
+        jobs: list[Job] = []
+        job = self._jobs.get()
         try:
-            asked.result = asked.job(store)
-        except MeshError as error:
-            asked.error = error
-        except Exception as error:  # noqa: BLE001  # crash-only; and nobody may wait for ever
-            self._fail(f"{type(error).__name__}: {error}")
+            while job is not None:
+                jobs.append(job)
+                job = self._jobs.get_nowait()
+        except Empty:
+            return jobs, False
+        return jobs, True
 
-    def _fail(self, why: str) -> None:
-        """Crash-only: after a failed write or sync nothing this connection says can be believed (V9)."""
-        if self._failure is None:
-            self._failure = f"the store failed: {why}"
-            self._tell(self._on_fatal, self._failure)
+    def _fail(self, why: str, jobs: Sequence[Job]) -> None:
+        """Tell the owner first, then those whose outcome nobody knows."""
+        self._failure = why
+        self._tell(self._on_failure, why)
+        self._refuse_all(jobs)
 
-    def _tell(self, function: Callable[..., Any], *arguments: Any) -> None:
-        self._loop.call_soon_threadsafe(function, *arguments)
+    def _refuse_all(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            job.error = StoreDamaged(self._failure or "")
+        self._tell(_end, jobs)
 
-    # ── a full disk ──────────────────────────────────────────────────────────────────────────
-
-    def _refuse_for_room(self, writes: list[_Asked]) -> None:
-        for asked in writes:
-            if asked.needs_room:
-                asked.error = StoreFull("the disk is full", retry_after=RETRY_FULL_SECONDS)
-
-    def _is_full(self) -> bool:
-        return self._ballast is not None and not self._ballast.exists()
-
-    def _has_room_again(self) -> bool:
+    def _close(self, committer: Committer) -> None:
         try:
-            self._make_ballast()
-        except OSError:
-            self._release_ballast()
-            return False
-        return True
+            committer.close(trusted=self._failure is None)
+        except apsw.Error as error:
+            self._fail(f"the store could not be closed in order: {error}", ())
 
-    def _make_ballast(self) -> None:
-        if self._ballast is None or self._ballast.exists():
-            return
-        with self._ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
-            os.fsync(file.fileno())
-
-    def _release_ballast(self) -> None:
-        if self._ballast is not None:
-            self._ballast.unlink(missing_ok=True)
+    def _tell(self, callback: Callable[..., Any], *arguments: Any) -> None:
+        self._loop.call_soon_threadsafe(callback, *arguments)
 
 
-def _end(jobs: tuple[_Asked, ...]) -> None:
-    """On the loop: every job of a round hears its ending."""
-    for asked in jobs:
-        if asked.ending.done():
-            continue
-        if asked.error is None:
-            asked.ending.set_result(asked.result)
+def ended(ending: asyncio.Future[T]) -> Callable[[T, TransportError | None], None]:
+    """A job's `done` that ends a future; a future nobody awaits any more is left alone."""
+
+    def done(result: T, error: TransportError | None) -> None:
+        if error is None:
+            _fulfil(ending, result)
         else:
-            asked.ending.set_exception(asked.error)
+            _refuse(ending, error)
+
+    return done
 
 
-def _translated(error: Exception) -> Exception:
-    if isinstance(error, apsw.Error):
-        return StoreDamaged(f"the store cannot be opened: {error}")
-    if isinstance(error, OSError):
-        return StoreDamaged(f"the state directory cannot be used: {error}")
-    return error
+def _end(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        job.done(job.result, job.error)
+
+
+def _fulfil(ending: asyncio.Future[T], result: T) -> None:
+    if not ending.done():
+        ending.set_result(result)
+
+
+def _refuse(ending: asyncio.Future[Any], error: TransportError) -> None:
+    if not ending.done():
+        ending.set_exception(error)

@@ -1,294 +1,243 @@
-"""The embedded store in trouble: full, damaged, failing; and what it forgets on purpose."""
+"""The file: what is refused at the door, and what survives in it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+import itertools
+import sqlite3
+from functools import partial
 
 import apsw
 import pytest
 
-from mesh_gateway.errors import StoreDamaged, StoreFull, TransportError
-from mesh_gateway.event import Event
-from mesh_gateway.transport.contract import (
-    EARLIEST,
-    SHARED,
-    ChannelSpec,
-    Delivery,
-    Ensure,
-    Purpose,
-    TransportContext,
-)
-from mesh_gateway.transport.embedded.options import EmbeddedOptions
-from mesh_gateway.transport.embedded.store import Row, Store
-from mesh_gateway.transport.embedded.transport import EmbeddedTransport
-
-SPEC = ChannelSpec("ns", "b")
+from mesh_gateway.errors import StoreDamaged
+from mesh_gateway.transport.contract import EARLIEST, LATEST, Start
+from mesh_gateway.transport.embedded import schema
+from mesh_gateway.transport.embedded.cursor import Cursor
+from mesh_gateway.transport.embedded.store import Store, StoredChannel
 
 
-def events(count: int, size: int = 10) -> list[Event]:
-    return [Event.new(type="t", source="/s", id=str(n), data=b"x" * size) for n in range(count)]
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "mesh.db"
 
 
-def ids(deliveries: Sequence[Delivery]) -> list[str]:
-    return [delivery.event.id for delivery in deliveries]
+def channel(store: Store, name: str = "ns/b") -> int:
+    [stored] = store.transact([lambda store: store.create_channel(name)])
+    id: int = stored.id
+    return id
 
 
-class Rig:
-    def __init__(self, path: Path | None, **options: Any) -> None:
-        self.unreadable: list[tuple[str, str]] = []
-        self.fatal: list[str] = []
-        self.now = 1_000_000.0
-        self.monotonic = 0.0
-        self.store_class: type[Store] = Store
-        self.context = TransportContext(
-            "embedded",
-            path,
-            on_unreadable=lambda *what: self.unreadable.append(what),
-            on_fatal=self.fatal.append,
-        )
-        self.options = EmbeddedOptions(**options)
-
-    @asynccontextmanager
-    async def opened(self) -> AsyncIterator[EmbeddedTransport]:
-        transport = EmbeddedTransport(
-            self.options,
-            self.context,
-            open_store=lambda path: self.store_class(path),
-            clock=lambda: self.monotonic,
-            now=lambda: self.now,
-        )
-        await transport.open()
-        await transport.ensure(SPEC, Ensure.CREATE)
-        try:
-            yield transport
-        finally:
-            await transport.close()
+def append(store: Store, home: int, *records: bytes) -> None:
+    store.transact([lambda store: store.append(home, records)])
 
 
-async def test_a_damaged_record_is_set_aside_with_its_bytes_and_the_rest_flows(tmp_path: Path):
-    rig = Rig(tmp_path)
-    async with rig.opened() as transport:
-        await transport.publish(SPEC.name, events(5))
-    database: Any = apsw.Connection(str(tmp_path / "mesh.db"))
-    database.execute(
-        "UPDATE events_1 SET body = substr(body, 1, 20) || x'ff' || substr(body, 22) WHERE number = 3"
-    )
-    database.close()
-
-    async with rig.opened() as transport:
-        subscription = await transport.subscribe(SPEC.name, SHARED, EARLIEST)
-        received = await subscription.receive(10)
-        await subscription.settle(received)
-        backlog = await transport.backlog(SPEC.name, SHARED)
-    database = apsw.Connection(str(tmp_path / "mesh.db"))
-    kept = database.execute(
-        "SELECT channel, number, length(CAST(body AS BLOB)) > 20 FROM quarantine"
-    ).fetchall()
-    database.close()
-
-    assert ids(received) == ["0", "1", "3", "4"]
-    assert backlog.events == 0
-    assert [channel for channel, _ in rig.unreadable] == [SPEC.name]
-    assert kept == [(SPEC.name, 3, 1)]
+def numbers(store: Store, home: int) -> list[int]:
+    return [number for number, _, _ in store.read(home, 1, 2**40, limit=1_000, max_bytes=2**30)]
 
 
-async def test_a_store_at_its_limit_refuses_events_and_takes_them_again_when_there_is_room(tmp_path: Path):
-    rig = Rig(tmp_path, maxBytes=2**20)
-    async with rig.opened() as transport:
-        subscription = await transport.subscribe(SPEC.name, SHARED, EARLIEST)
-        stored = await fill(transport)
-        received: list[Delivery] = []
-        while len(received) < stored:
-            received += await subscription.receive(256)
-        await subscription.settle(received)
-        await transport.publish(SPEC.name, events(20, 1_000))
-
-        assert stored >= 500
-        assert len(await subscription.receive(100)) == 20
+# ── the door ─────────────────────────────────────────────────────────────────────────────────
 
 
-async def fill(transport: EmbeddedTransport) -> int:
-    """Publish until the store is full; how many events it took."""
-    for stored in range(0, 20_000, 20):
-        try:
-            await transport.publish(SPEC.name, events(20, 1_000))
-        except StoreFull:
-            return stored
-    raise AssertionError("the store takes more than its limit")
+def test_the_settings_that_make_a_commit_durable_are_in_force(path):
+    store = Store(path)
+
+    found = {
+        name: store._db.pragma(name) for name in ("journal_mode", "synchronous", "locking_mode", "page_size")
+    }
+    store.close()
+
+    assert found == {"journal_mode": "wal", "synchronous": 2, "locking_mode": "exclusive", "page_size": 8_192}
 
 
-class FullStore(Store):
-    """A disk that is full for what needs room."""
+def test_a_setting_that_sqlite_does_not_take_is_an_error(path):
+    in_memory = apsw.Connection(":memory:")  # has no WAL, and says so only when asked
 
-    full = False
-
-    def append(self, channel: int, rows: Sequence[Row]) -> None:
-        super().append(channel, rows)
-        if FullStore.full:
-            raise apsw.FullError("database or disk is full")
+    with pytest.raises(StoreDamaged, match="journal_mode=WAL"):
+        schema._configure(in_memory, path, "FULL")
 
 
-async def test_on_a_full_disk_settling_goes_on_and_publishing_comes_back_by_itself(tmp_path: Path):
-    rig = Rig(tmp_path)
-    rig.store_class = FullStore
-    async with rig.opened() as transport:
-        subscription = await transport.subscribe(SPEC.name, SHARED, EARLIEST)
-        await transport.publish(SPEC.name, events(3))
-        received = await subscription.receive(10)
-        FullStore.full = True
-        try:
-            publishing = asyncio.ensure_future(transport.publish(SPEC.name, events(1)))
-            await subscription.settle(received)
-            with pytest.raises(StoreFull):
-                await publishing
-        finally:
-            FullStore.full = False
-        await transport.publish(SPEC.name, events(2))
+def test_a_file_that_is_no_database_is_refused_and_left_alone(path):
+    path.write_bytes(b"not a database, but somebody's notes" * 100)
+    before = path.read_bytes()
 
-        assert ids(await subscription.receive(10)) == ["0", "1"]
-        assert rig.fatal == []
-    async with rig.opened() as transport:
-        assert (await transport.backlog(SPEC.name, SHARED)).events == 2
+    with pytest.raises(StoreDamaged, match=r"damaged.*restore"):
+        Store(path)
+
+    assert path.read_bytes() == before
 
 
-async def test_numbers_stay_dense_after_a_publish_that_failed(tmp_path: Path):
-    rig = Rig(tmp_path)
-    rig.store_class = FullStore
-    async with rig.opened() as transport:
-        subscription = await transport.subscribe(SPEC.name, SHARED, EARLIEST)
-        FullStore.full = True
-        try:
-            with pytest.raises(StoreFull):
-                await transport.publish(SPEC.name, events(5))
-        finally:
-            FullStore.full = False
-        await transport.publish(SPEC.name, events(1))
-        (delivery,) = await subscription.receive(10)
+def test_a_file_with_a_broken_page_is_refused_and_says_what_to_do(path):
+    store = Store(path)
+    home = channel(store)
+    append(store, home, *[b"x" * 3_000] * 50)
+    store.close()
+    raw = bytearray(path.read_bytes())
+    raw[8_192 : 8_192 * 4] = b"\x5a" * (8_192 * 3)
+    path.write_bytes(raw)
 
-        assert delivery.position == "1"
+    with pytest.raises(StoreDamaged, match=r"damaged.*\.recover"):
+        Store(path)
+
+    assert path.read_bytes() == raw
 
 
-class BrokenStore(Store):
-    """A disk whose sync fails."""
-
-    def append(self, channel: int, rows: Sequence[Row]) -> None:
-        raise apsw.IOError("disk I/O error")
-
-
-async def test_after_a_failed_write_nothing_succeeds_any_more_and_the_gateway_is_told(tmp_path: Path):
-    rig = Rig(tmp_path)
-    rig.store_class = BrokenStore
-    async with rig.opened() as transport:
-        with pytest.raises(StoreDamaged):
-            await transport.publish(SPEC.name, events(1))
-        with pytest.raises(StoreDamaged):
-            await transport.ensure(ChannelSpec("ns", "other"), Ensure.CREATE)
-
-        assert len(rig.fatal) == 1
-
-
-async def test_what_every_group_has_settled_is_removed_after_its_retention(tmp_path: Path):
-    rig = Rig(tmp_path, retention="PT1M")
-    async with rig.opened() as transport:
-        subscription = await transport.subscribe(SPEC.name, SHARED, EARLIEST)
-        await transport.publish(SPEC.name, events(10))
-        received = await subscription.receive(10)
-        await subscription.settle(received[:6])
-        rig.now += 30
-        rig.monotonic += 30
-        await transport.publish(SPEC.name, events(1))
-        young = len(await transport.browse(SPEC.name, after=None, limit=100))
-        rig.now += 60
-        rig.monotonic += 60
-        await transport.publish(SPEC.name, events(1))
-        old = await transport.browse(SPEC.name, after=None, limit=100)
-
-        assert young == 11
-        assert [int(one.position) for one in old] == [7, 8, 9, 10, 11, 12]
-
-
-async def test_numbers_never_come_again_also_when_everything_was_removed(tmp_path: Path):
-    rig = Rig(tmp_path, retention=0)
-    letters = ChannelSpec("ns", "b", Purpose.DEAD_LETTERS, groups=())
-    async with rig.opened() as transport:
-        await transport.ensure(letters, Ensure.CREATE)
-        await transport.publish(letters.name, events(3))
-        await transport.remove(letters.name, ["1", "2", "3"])
-        subscription = await transport.subscribe(SPEC.name, SHARED, EARLIEST)
-        await transport.publish(SPEC.name, events(3))
-        await subscription.settle(await subscription.receive(10))
-        rig.monotonic += 10
-        rig.now += 10
-        await transport.publish(letters.name, events(1))
-    async with rig.opened() as transport:
-        await transport.publish(letters.name, events(1))
-        await transport.publish(SPEC.name, events(1))
-        subscription = await transport.subscribe(SPEC.name, SHARED, EARLIEST)
-
-        assert [one.position for one in await transport.browse(letters.name, after=None, limit=10)] == [
-            "4",
-            "5",
-        ]
-        assert [d.position for d in await subscription.receive(10)] == ["4"]
-
-
-async def test_a_lagging_group_reads_from_the_file_what_memory_has_forgotten(tmp_path: Path):
-    rig = Rig(tmp_path)
-    async with rig.opened() as transport:
-        subscription = await transport.subscribe(SPEC.name, SHARED, EARLIEST)
-        for _ in range(60):
-            await transport.publish(SPEC.name, events(100))
-        received: list[Delivery] = []
-        while len(received) < 6_000:
-            received += await subscription.receive(256)
-
-        assert [int(d.position) for d in received] == list(range(1, 6_001))
-
-
-async def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path: Path):
-    database = apsw.Connection(str(tmp_path / "mesh.db"))
-    database.execute("CREATE TABLE theirs(x)")
-    database.close()
+def test_a_database_of_something_else_is_refused(path):
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE recipes(name)")
+    other.commit()
+    other.close()
 
     with pytest.raises(StoreDamaged, match="something else"):
-        async with Rig(tmp_path).opened():
-            pass
+        Store(path)
 
 
-async def test_a_newer_schema_is_refused(tmp_path: Path):
-    async with Rig(tmp_path).opened():
-        pass
-    database: Any = apsw.Connection(str(tmp_path / "mesh.db"))
-    database.execute("PRAGMA user_version = 99")
-    database.close()
+def test_a_file_of_a_newer_version_is_refused(path):
+    Store(path).close()
+    newer = sqlite3.connect(path)
+    newer.execute("PRAGMA user_version=99")
+    newer.close()
 
     with pytest.raises(StoreDamaged, match="schema 99"):
-        async with Rig(tmp_path).opened():
-            pass
+        Store(path)
 
 
-async def test_a_cancelled_publish_that_lands_is_handed_out_with_its_own_number():
-    rig = Rig(None)
-    async with rig.opened() as transport:
-        subscription = await transport.subscribe(SPEC.name, SHARED, EARLIEST)
-        publishing = asyncio.ensure_future(transport.publish(SPEC.name, events(2)))
-        await asyncio.sleep(0)
-        publishing.cancel()
-        await asyncio.wait([publishing])
-        await transport.publish(SPEC.name, [Event.new(type="t", source="/s", id="after")])
-        received: list[Delivery] = []
-        while len(received) < 3:
-            received += await subscription.receive(10)
+def test_a_sqlite_with_known_corruption_is_refused(path, monkeypatch):
+    monkeypatch.setattr(schema, "OLDEST_SQLITE", (99, 0, 0))
 
-        assert ids(received) == ["0", "1", "after"]
-        assert [d.position for d in received] == ["1", "2", "3"]
+    with pytest.raises(StoreDamaged, match="install apsw"):
+        Store(path)
 
 
-async def test_a_channel_that_was_never_made_is_an_error():
-    async with Rig(None).opened() as transport:
-        with pytest.raises(TransportError, match="ensure it first"):
-            await transport.publish("ns/nope", events(1))
+# ── numbers ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_numbers_never_come_again_though_all_rows_are_gone(path):
+    store = Store(path)
+    home = channel(store)
+    append(store, home, b"1", b"2", b"3")
+    store.transact([lambda store: store.remove(home, [1, 2, 3])])
+    store.close()
+
+    store = Store(path)
+    [stored] = store.channels()
+    append(store, home, b"4")
+
+    assert stored == StoredChannel(home, "ns/b", head=3, first=4, first_at=0.0)
+    assert numbers(store, home) == [4]
+    store.close()
+
+
+def test_what_is_rolled_back_takes_no_numbers():
+    store = Store(None)
+    home = channel(store)
+
+    def fail(store: Store) -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        store.transact([lambda store: store.append(home, (b"1",)), fail])
+    append(store, home, b"2")
+
+    assert numbers(store, home) == [1]
+    store.close()
+
+
+def test_channels_do_not_see_each_other(path):
+    store = Store(path)
+    homes = [channel(store, name) for name in ("a/a", "a/b", "a/c")]
+    for home in homes:
+        append(store, home, b"one", b"two")
+    store.transact([lambda store: store.remove(homes[1], [1, 2])])
+
+    assert [numbers(store, home) for home in homes] == [[1, 2], [], [1, 2]]
+    assert [(c.first, c.head) for c in store.channels()] == [(1, 2), (3, 2), (1, 2)]
+    store.close()
+
+
+def test_a_moment_never_lies_before_the_one_before_it():
+    wall = iter([100.0, 50.0, 120.0])
+    store = Store(None, now=lambda: next(wall))
+    home = channel(store)
+    for record in (b"1", b"2", b"3"):
+        append(store, home, record)
+
+    assert [at for _, at, _ in store.read(home, 1, 9, limit=9, max_bytes=99)] == [100.0, 100.0, 120.0]
+    store.close()
+
+
+def test_a_read_ends_with_the_record_that_reaches_its_bytes():
+    store = Store(None)
+    home = channel(store)
+    append(store, home, *[b"x" * 10] * 5)
+
+    assert len(store.read(home, 1, 5, limit=5, max_bytes=21)) == 3
+    assert len(store.read(home, 1, 5, limit=2, max_bytes=1_000)) == 2
+    store.close()
+
+
+# ── groups ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("start", "watermark"),
+    [
+        (EARLIEST, 2),
+        (LATEST, 10),
+        (Start("position", position="5"), 4),
+        (Start("position", position="1"), 2),
+        (Start("position", position="99"), 10),
+        (Start("timestamp", timestamp=0.0), 2),
+        (Start("timestamp", timestamp=1_005.0), 4),
+        (Start("timestamp", timestamp=1_005.5), 5),
+        (Start("timestamp", timestamp=9_999.0), 10),
+    ],
+)
+def test_a_group_begins_where_it_is_told(start, watermark):
+    moments = itertools.count(1_001.0)
+    store = Store(None, now=lambda: next(moments))
+    home = channel(store)
+    for _ in range(10):
+        append(store, home, b"x")
+    store.transact([lambda store: store.remove(home, [1, 2])])
+
+    [group] = store.transact([lambda store: store.create_group(home, "g", start)])
+
+    assert group.watermark == watermark
+    store.close()
+
+
+def test_progress_is_remembered_with_its_ranges(path):
+    store = Store(path)
+    home = channel(store)
+    [group] = store.transact([lambda store: store.create_group(home, "g", EARLIEST)])
+    cursor = Cursor(0)
+    for settled in ([1, 2, 5, 6, 9], [3, 7], [12]):
+        cursor.settle(settled)
+        change = cursor.change()
+        store.transact([partial(Store.save, group=group.id, change=change)])
+    store.close()
+
+    store = Store(path)
+    [[found]] = [stored.groups for stored in store.channels()]
+    store.close()
+
+    assert (found.watermark, found.ranges) == (3, ((5, 7), (9, 9), (12, 12)))
+
+
+def test_removing_goes_in_slices_and_stops_at_what_is_young_or_not_settled():
+    moments = itertools.count(1.0)
+    store = Store(None, now=lambda: next(moments))
+    home = channel(store)
+    for _ in range(10):
+        append(store, home, b"x")
+
+    def purge(up_to: int, before: float) -> object:
+        [found] = store.transact([lambda store: store.purge(home, up_to, before, 3)])
+        return found.count, found.first, found.first_at
+
+    assert purge(5, 99.0) == (3, 4, 4.0)
+    assert purge(5, 99.0) == (2, 6, 6.0)
+    assert purge(5, 99.0) == (0, 6, 6.0)
+    assert purge(10, 7.0) == (2, 8, 8.0)
+    assert purge(10, 99.0) == (3, 11, 0.0)
+    store.close()

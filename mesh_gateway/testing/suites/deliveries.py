@@ -1,0 +1,345 @@
+"""Who gets an event, how often, and from where on."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mesh_gateway.errors import TransportError, Unsupported
+from mesh_gateway.testing.harness import Kit, at_position, ids, numbered, series
+from mesh_gateway.transport.contract import EARLIEST, LATEST, SHARED, Start, Transport
+
+
+class Deliveries:
+    """Tests of settling, releasing, groups, starts and order."""
+
+    # ── nothing is lost ──────────────────────────────────────────────────────────────────────
+
+    async def test_what_is_not_settled_comes_again_from_the_next_subscription(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        await transport.publish(channel, series(10))
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        await kit.receive(subscription, 10)
+        await subscription.close()
+
+        again = await transport.subscribe(channel, SHARED, EARLIEST)
+
+        assert sorted(ids(await kit.receive(again, 10))) == sorted(event.id for event in series(10))
+
+    async def test_what_is_not_settled_outlives_the_transport(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        await transport.publish(channel, series(10))
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        await kit.receive(subscription, 5)
+
+        _, again = await kit.read_anew(channel)
+
+        assert sorted(ids(await kit.receive(again, 10))) == sorted(event.id for event in series(10))
+
+    async def test_what_is_settled_never_comes_again(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        await transport.publish(channel, series(10))
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        await subscription.settle(await kit.receive(subscription, 10))
+        await subscription.close()
+
+        transport, again = await kit.read_anew(channel)
+
+        assert await kit.nothing_but(transport, channel, again) == []
+
+    async def test_a_cancelled_receive_loses_nothing(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        waiting = asyncio.ensure_future(subscription.receive(10))
+        await asyncio.sleep(0)
+        publishing = asyncio.ensure_future(transport.publish(channel, series(5)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting, publishing])
+        publishing.result()
+
+        got = [] if waiting.cancelled() else ids(waiting.result())
+        rest = await kit.receive(subscription, 5 - len(got))
+
+        assert sorted(got + ids(rest)) == sorted(event.id for event in series(5))
+
+    async def test_a_restart_of_the_server_loses_nothing(self, kit: Kit) -> None:
+        if kit.harness.restart is None:
+            pytest.skip("there is no server to restart: the harness names none")
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        await transport.publish(channel, series(10))
+        await kit.harness.restart()
+
+        _, subscription = await kit.read_anew(channel)
+
+        assert sorted(ids(await kit.receive(subscription, 10))) == sorted(event.id for event in series(10))
+
+    # ── settle and release ───────────────────────────────────────────────────────────────────
+
+    async def test_settling_twice_is_harmless(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        await transport.publish(channel, series(3))
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        found = await kit.receive(subscription, 3)
+
+        await subscription.settle(found[:2])
+        await subscription.settle(found)
+        await subscription.settle(found)
+
+        assert await kit.nothing_but(transport, channel, subscription) == []
+
+    async def test_what_is_settled_out_of_order_leaves_the_gap_unsettled(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        await transport.publish(channel, series(5))
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        found = {delivery.event.id: delivery for delivery in await kit.receive(subscription, 5)}
+        await subscription.settle([found["e4"], found["e2"], found["e0"]])
+        await subscription.close()
+
+        transport, again = await kit.read_anew(channel)
+
+        come_again = set(await kit.nothing_but(transport, channel, again))
+        if transport.capabilities.settle == "individual":
+            assert come_again == {"e1", "e3"}
+        else:
+            assert {"e1", "e3"} <= come_again <= {"e1", "e2", "e3", "e4"}
+
+    async def test_what_is_released_comes_again_and_the_rest_does_not(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        await transport.publish(channel, series(4))
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        found = await kit.receive(subscription, 4)
+
+        await subscription.release(found[1:3])
+
+        again = await kit.receive(subscription, 2)
+        assert sorted(ids(again)) == sorted(ids(found[1:3]))
+        await subscription.settle([found[0], *again, found[3]])
+        assert await kit.nothing_but(transport, channel, subscription) == []
+
+    async def test_settling_after_releasing_is_harmless(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        await transport.publish(channel, series(2))
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        found = await kit.receive(subscription, 2)
+
+        await subscription.release(found[:1])
+        await subscription.settle(found)
+
+        # The released one may be on its way already; then it comes once more, and nothing else does.
+        assert set(await kit.nothing_but(transport, channel, subscription)) <= {found[0].event.id}
+
+    async def test_releasing_costs_nothing_however_often(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        await transport.publish(channel, series(1))
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+
+        for _ in range(30):
+            await subscription.release(await kit.receive(subscription, 1))
+
+        [delivery] = await kit.receive(subscription, 1)
+        assert delivery.event.id == "e0"
+        await subscription.settle([delivery])
+
+    async def test_a_delay_is_honoured_or_refused(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        delay = min(transport.capabilities.delay, 2.0)
+        channel = await kit.channel(transport)
+        await transport.publish(channel, series(1))
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        [delivery] = await kit.receive(subscription, 1)
+        if transport.capabilities.delay < float("inf"):
+            with pytest.raises(Unsupported):
+                await subscription.release([delivery], transport.capabilities.delay + 1)
+        if not delay:
+            pytest.skip("release with a delay is refused, as declared")
+
+        await subscription.release([delivery], delay)
+
+        assert await kit.nothing_but(transport, channel, subscription) == [], (
+            "it came before its delay was over"
+        )
+        await kit.harness.advance(delay)
+        assert ids(await kit.receive(subscription, 1)) == ["e0"]
+
+    # ── groups ───────────────────────────────────────────────────────────────────────────────
+
+    async def test_two_groups_each_get_every_event(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        if not transport.capabilities.groups:
+            channel = await kit.channel(transport)
+            with pytest.raises(Unsupported):
+                await transport.subscribe(channel, "a-second-group", EARLIEST)
+            pytest.skip("a second group is refused, as declared")
+        channel = await kit.channel(transport, "one", "two")
+        await transport.publish(channel, series(5))
+
+        found = []
+        for group in ("one", "two"):
+            subscription = await transport.subscribe(channel, group, EARLIEST)
+            found.append(await kit.receive(subscription, 5))
+            await subscription.settle(found[-1])
+
+        for share in found:
+            assert sorted(ids(share)) == sorted(event.id for event in series(5))
+
+    async def test_two_members_of_a_group_share_its_events(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        members = [await transport.subscribe(channel, SHARED, EARLIEST) for _ in range(2)]
+        await transport.publish(channel, series(20))
+
+        found: list[str] = []
+        async with asyncio.timeout(kit.harness.patience):
+            while len(found) < 20:
+                for member in members:
+                    share = await member.receive(3)
+                    found += ids(share)
+                    await member.settle(share)
+
+        assert sorted(found) == sorted(event.id for event in series(20))
+
+    async def test_what_a_member_held_goes_to_the_others_when_it_closes(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        staying = await transport.subscribe(channel, SHARED, EARLIEST)
+        await transport.publish(channel, series(4))
+        kept = await kit.receive(staying, 4)
+        await staying.settle(kept)
+        leaving = await transport.subscribe(channel, SHARED, EARLIEST)
+        await transport.publish(channel, series(4, "late"))
+        await leaving.receive(2)
+        await leaving.close()
+
+        found = await kit.receive(staying, 4)
+
+        assert sorted(ids(found)) == sorted(event.id for event in series(4, "late"))
+
+    # ── where a group begins ─────────────────────────────────────────────────────────────────
+
+    async def test_a_new_group_begins_where_it_is_told(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        if not transport.capabilities.groups:
+            pytest.skip("only one group, as declared (see the test of two groups)")
+        await transport.publish(channel, series(3, "old"))
+
+        earliest = await transport.subscribe(channel, "from-the-start", EARLIEST)
+        latest = await transport.subscribe(channel, "from-now-on", LATEST)
+        await transport.publish(channel, series(1, "new"))
+
+        assert sorted(ids(await kit.receive(earliest, 4))) == ["new0", "old0", "old1", "old2"]
+        assert ids(await kit.receive(latest, 1)) == ["new0"]
+
+    async def test_a_group_that_exists_goes_on_whatever_start_is_asked_for(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        await transport.publish(channel, series(3))
+
+        subscription = await transport.subscribe(channel, SHARED, LATEST)
+
+        assert sorted(ids(await kit.receive(subscription, 3))) == ["e0", "e1", "e2"]
+
+    async def test_a_group_begins_at_a_position_or_refuses_it(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        await transport.publish(channel, series(5))
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        found = {delivery.event.id: delivery for delivery in await kit.receive(subscription, 5)}
+        start = at_position(found["e3"])
+        if "position" not in transport.capabilities.seek:
+            await assert_start_refused(transport, channel, start)
+
+        seeking = await transport.subscribe(channel, "at-a-position", start)
+
+        assert sorted(ids(await kit.receive(seeking, 2))) == ["e3", "e4"]
+        assert await kit.nothing_but(transport, channel, seeking) == []
+
+    async def test_a_group_begins_at_a_moment_or_refuses_it(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        if "timestamp" not in transport.capabilities.seek:
+            await assert_start_refused(transport, channel, Start("timestamp", timestamp=0.0))
+        await transport.publish(channel, [numbered("before")])
+        [before] = await kit.receive(subscription, 1)
+        after = before
+        later: list[str] = []
+        while after.enqueued_at == before.enqueued_at:  # as fine as the transport's clock is
+            later = [f"after{after.position}"]
+            await transport.publish(channel, [numbered(later[0])])
+            [after] = await kit.receive(subscription, 1)
+
+        seeking = await transport.subscribe(
+            channel, "at-a-moment", Start("timestamp", timestamp=after.enqueued_at)
+        )
+
+        assert ids(await kit.receive(seeking, 1)) == later
+        assert await kit.nothing_but(transport, channel, seeking) == []
+
+    # ── order, and waiting ───────────────────────────────────────────────────────────────────
+
+    async def test_order_is_kept_as_declared(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        ordering = transport.capabilities.ordering
+        if ordering == "none":
+            pytest.skip("no order is declared, and none can be refused")
+        channel = await kit.channel(transport)
+        events = [numbered(f"{key}{n:03}", partitionkey=key) for n in range(100) for key in "abc"]
+        for begin in range(0, len(events), 50):
+            await transport.publish(channel, events[begin : begin + 50])
+
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        found = ids(await kit.receive(subscription, len(events)))
+
+        if ordering == "channel":
+            assert found == [event.id for event in events]
+        for key in "abc":
+            assert [id for id in found if id[0] == key] == [
+                event.id for event in events if event.id[0] == key
+            ]
+
+    async def test_a_receive_that_waits_is_woken_by_a_publish(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        waiting = asyncio.ensure_future(kit.receive(subscription, 1))
+        await asyncio.sleep(0)
+
+        await transport.publish(channel, series(1))
+
+        assert ids(await waiting) == ["e0"]
+
+    async def test_an_empty_receive_ends_by_itself(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        subscription = await transport.subscribe(await kit.channel(transport), SHARED, EARLIEST)
+
+        async with asyncio.timeout(kit.harness.patience):
+            assert len(await subscription.receive(10)) == 0
+
+    async def test_a_channel_that_is_not_there_is_an_error(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        absent = kit.spec().name
+
+        with pytest.raises(TransportError):
+            await transport.publish(absent, series(1))
+        with pytest.raises(TransportError):
+            await transport.subscribe(absent, SHARED, EARLIEST)
+
+
+async def assert_start_refused(transport: Transport, channel: str, start: Start) -> None:
+    """The capability is not declared: it must be refused, and then the test is skipped."""
+    with pytest.raises(Unsupported):
+        await transport.subscribe(channel, f"at-a-{start.at}", start)
+    pytest.skip(f"a start at a {start.at} is refused, as declared")

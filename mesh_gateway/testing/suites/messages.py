@@ -1,0 +1,129 @@
+"""An event comes back exactly as it went."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mesh_gateway.errors import MeshError
+from mesh_gateway.event import Event
+from mesh_gateway.testing.harness import Kit, ids, numbered, series
+from mesh_gateway.transport.contract import EARLIEST, SHARED
+
+ALWAYS_ACCEPTED = 64 * 1024
+"""An intermediary must forward events of 64 KiB (CloudEvents 1.0.2, "Size Limits")."""
+
+ENVELOPE = 4_096
+"""Room left below a declared limit for the attributes of the test's event."""
+
+
+class Messages:
+    """Tests of what is carried."""
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            pytest.param(numbered("plain"), id="required attributes only"),
+            pytest.param(
+                numbered(
+                    "context", subject="a/b c", time="2026-02-28T23:59:59.123456789+05:30", dataschema="u:x"
+                ),
+                id="all optional attributes, time in its own spelling",
+            ),
+            pytest.param(
+                numbered("text", note="naïve ☃ 𝄞 % \" ' , ; = ?"), id="an extension of any characters"
+            ),
+            pytest.param(
+                numbered("kinds", flag=True, off=False, low=-(2**31), high=2**31 - 1), id="typed extensions"
+            ),
+            pytest.param(
+                numbered("digits", code="007", truth="true"), id="text that looks like another type"
+            ),
+            pytest.param(numbered("blank", note=""), id="an empty extension"),
+            pytest.param(
+                numbered("json", datacontenttype="application/json; charset=utf-8"), id="a content type"
+            ),
+            pytest.param(numbered("é" * 64), id="an id that is not ASCII"),
+            pytest.param(numbered("old", specversion="0.3"), id="specversion 0.3"),
+        ],
+    )
+    async def test_attributes_come_back_as_they_went(self, kit: Kit, event: Event) -> None:
+        assert await there_and_back(kit, event) == event
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            pytest.param(None, id="no data"),
+            pytest.param(b"", id="empty data, which is not no data"),
+            pytest.param(b"\xff\xfe\x00\x80\xc3\x28", id="not UTF-8"),
+            pytest.param(b'{"a": 1, "a": 1.0}', id="JSON that a parser would change"),
+            pytest.param(bytes(range(256)) * (ALWAYS_ACCEPTED // 256), id="64 KiB"),
+        ],
+    )
+    async def test_data_comes_back_byte_by_byte(self, kit: Kit, data: bytes | None) -> None:
+        event = numbered("data", data=data)
+
+        assert (await there_and_back(kit, event)).data == data
+
+    async def test_an_event_at_the_declared_limit_is_carried_and_one_beyond_it_refused(
+        self, kit: Kit
+    ) -> None:
+        limit = kit.harness.make().capabilities.max_event_bytes
+        if limit is None:
+            large = numbered("large", data=b"x" * 2**20)
+            assert await there_and_back(kit, large) == large
+            return
+        assert limit >= ALWAYS_ACCEPTED, "a limit below 64 KiB breaks the rule for intermediaries"
+        largest = numbered("largest", data=b"x" * (limit - ENVELOPE))
+        assert await there_and_back(kit, largest) == largest
+        await kit.close()
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        with pytest.raises(MeshError, match=r"\d"):
+            await transport.publish(channel, [numbered("beyond", data=b"x" * (limit + 1))])
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        assert await kit.nothing_but(transport, channel, subscription) == []
+
+    async def test_a_thousand_concurrent_publishes_all_arrive_once(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        events = series(1_000)
+
+        async with asyncio.TaskGroup() as tasks:
+            for event in events:
+                tasks.create_task(transport.publish(channel, [event]))
+
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        found = await kit.receive(subscription, len(events))
+        assert sorted(ids(found)) == sorted(event.id for event in events)
+
+    async def test_the_largest_batch_arrives_whole(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        events = series(transport.capabilities.max_batch)
+
+        await transport.publish(channel, events)
+
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        found = await kit.receive(subscription, len(events))
+        assert sorted(ids(found)) == sorted(event.id for event in events)
+
+    async def test_an_empty_batch_is_nothing(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+
+        await transport.publish(channel, [])
+
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        assert await kit.nothing_but(transport, channel, subscription) == []
+
+
+async def there_and_back(kit: Kit, event: Event) -> Event:
+    """The event as it is received, by a transport that has not seen it being published."""
+    transport = await kit.transport()
+    channel = await kit.channel(transport)
+    await transport.publish(channel, [event])
+    _, subscription = await kit.read_anew(channel)
+    [delivery] = await kit.receive(subscription, 1)
+    return delivery.event
