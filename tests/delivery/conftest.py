@@ -10,7 +10,7 @@ from mesh_gateway.delivery.gate import Gate
 from mesh_gateway.delivery.policy import RetryPolicy
 from mesh_gateway.delivery.trigger import Trigger, Window
 from mesh_gateway.delivery.watch import Watches
-from mesh_gateway.errors import TransportError
+from mesh_gateway.errors import MeshError
 from mesh_gateway.event import Event
 from mesh_gateway.testing.clock import ManualClock
 from mesh_gateway.testing.fakes import ScriptedSink
@@ -26,7 +26,7 @@ class HandChannel:
         self.waiting: list[tuple[Event, Done]] = []
         self.stored: list[Event] = []
         self.by_itself = True
-        self.error: TransportError | None = None
+        self.error: MeshError | None = None
 
     def publish(self, event: Event, done: Done) -> None:
         self.waiting.append((event, done))

@@ -9,7 +9,7 @@ import pytest
 from mesh_gateway.delivery.policy import RetryPolicy
 from mesh_gateway.delivery.sink import ACCEPTED, Accepted, Refused, Retry
 from mesh_gateway.delivery.trigger import Window
-from mesh_gateway.errors import ConnectionLost, HopsExhausted
+from mesh_gateway.errors import ConnectionLost, EventTooLarge, HopsExhausted
 from mesh_gateway.event import Event
 from mesh_gateway.testing.fakes import ScriptedSink
 
@@ -155,6 +155,26 @@ async def test_while_no_dead_letter_can_be_kept_the_event_is_not_finished(rig):
     r.clock.advance(60)
     assert r.finished == ["1"]
     assert len(r.letters.stored) == 1
+
+
+async def test_a_dead_letter_that_can_never_be_kept_leaves_the_event_unsettled(rig):
+    r = rig()
+    r.letters.error = EventTooLarge("the error attributes make it too large")
+    r.offer("1")
+    r.sink.end(Refused("status 400", 400))
+    r.clock.advance(600)
+
+    assert r.finished == []
+    assert r.trigger.counters.stored_dead_letters == 0
+
+
+async def test_a_copy_that_can_never_be_parked_stays_unsettled(rig):
+    r = rig(window=Window(events=1))
+    r.parked.error = EventTooLarge("too large")
+    r.offer("1", "2")
+    r.clock.advance(600)
+
+    assert "2" not in r.finished
 
 
 async def test_a_reply_is_durable_before_its_cause_is_finished(rig):
