@@ -1,14 +1,15 @@
 """The admin listener: health, metrics, status, dead letters and watching, as JSON over HTTP.
 
 One resource per noun under `/api/v1`. Errors are `application/problem+json`. With a token
-configured everything but the health probes asks for `Authorization: Bearer`. The `Host` of a
-request must be an address or a name of this listener, so that no web page can reach it by DNS.
+configured everything but the health probes asks for `Authorization: Bearer`; without one the `Host`
+of a request must be an address or localhost, so that no web page can reach it through DNS.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
@@ -107,14 +108,33 @@ class Guard:
         headers = dict(scope["headers"])
         if b"origin" in headers:
             return problem(403, "the admin API is not for web pages (the request has an Origin)")
-        if self._token is None or scope["path"] in OPEN_PATHS:
+        if scope["path"] in OPEN_PATHS:
             return None
+        if self._token is None:
+            host = headers.get(b"host", b"").decode("latin-1")
+            return (
+                None
+                if is_local(host)
+                else problem(403, f"Host {host[:80]!r} is not an address of this listener")
+            )
         given = headers.get(b"authorization", b"")
         if hmac.compare_digest(given, b"Bearer " + self._token.encode()):
             return None
         refused = problem(401, "this gateway asks for a token: --token or MESH_GATEWAY_ADMIN_TOKEN")
         refused.headers["www-authenticate"] = "Bearer"
         return refused
+
+
+def is_local(host: str) -> bool:
+    """Whether a Host header names an address or localhost, and not a name that DNS could point here."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() and not host.endswith("]") else host
+    if name == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 class Api:

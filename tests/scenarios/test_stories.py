@@ -288,6 +288,26 @@ async def test_the_admin_api_asks_for_its_token_and_web_pages_are_refused(tmp_pa
     assert "s3cret-canary" not in said
 
 
+async def test_without_a_token_a_name_that_dns_decides_is_refused(tmp_path: Path):
+    import urllib.error
+    import urllib.request
+
+    gateway = GatewayProcess(BROKER, tmp_path)
+
+    def ask() -> int:
+        url = f"http://127.0.0.1:{gateway.admin}/api/v1/status"
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, headers={"Host": "evil.example"}), timeout=5
+            ) as r:
+                return int(r.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    async with running(gateway):
+        assert await asyncio.to_thread(ask) == 403
+
+
 async def test_every_metric_that_is_documented_is_exported_and_the_other_way_round(tmp_path: Path):
     import re
 
