@@ -55,7 +55,8 @@ _MEDIA_TYPE = re.compile(
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 # Names and content types that were found valid. They are few and come with every event; they are also
-# strangers' choice, so the memory is bounded in number and in length (512 * 64 characters, twice).
+# strangers' choice, so the memory is bounded in number and in length (512 * 64 characters, twice). Full, it
+# starts over: kept, what one stranger filled it with would slow everybody down for good.
 _MEMORY, _MEMORABLE = 512, 64
 _good_names: set[str] = set()
 _good_media_types: set[str] = set()
@@ -218,7 +219,9 @@ def is_json(content_type: str | None) -> bool:
 
 
 def _remember(value: str, memory: set[str]) -> None:
-    if len(memory) < _MEMORY and len(value) <= _MEMORABLE:
+    if len(value) <= _MEMORABLE:
+        if len(memory) >= _MEMORY:
+            memory.clear()
         memory.add(value)
 
 

@@ -25,6 +25,13 @@ def test_a_missing_or_empty_required_attribute_is_named(name):
     assert attributes.faults({**VALID, name: ""}) == [f"{name}: empty"]
 
 
+@pytest.mark.parametrize("name", ["subject", "time", "dataschema", "schemaurl", "datacontenttype"])
+def test_an_empty_optional_attribute_is_named_also_where_its_name_is_known(name):
+    attributes.faults({**VALID, "subject": "x", "schemaurl": "/x", "datacontenttype": "a/b"})
+
+    assert attributes.faults({**VALID, name: ""}) == [f"{name}: empty"]
+
+
 def test_every_failing_attribute_is_named_at_once():
     found = attributes.faults({"specversion": "2.0", "id": "", "source": "a b", "time": "yesterday"})
 

@@ -48,7 +48,7 @@ _PASS = 4
 _OTHER = 0
 
 # What a header name means, remembered for the names that keep coming. Names are the sender's
-# choice, so the memory is bounded: past it every new name is worked out again.
+# choice, so the memory is bounded, and starts over when it is full.
 _MEMORY = 512
 _meanings: dict[bytes, tuple[int, str]] = {}
 _MEMORABLE = 64
@@ -240,7 +240,9 @@ def _meaning(name: bytes) -> tuple[int, str]:
         found = (_PASS, name.decode("latin-1"))
     else:
         found = (_OTHER, "")
-    if len(_meanings) < _MEMORY and len(name) <= _MEMORABLE:
+    if len(name) <= _MEMORABLE:
+        if len(_meanings) >= _MEMORY:
+            _meanings.clear()
         _meanings[name] = found
     return found
 

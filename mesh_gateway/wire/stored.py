@@ -56,8 +56,8 @@ def decode(raw: bytes) -> Event:
         attributes, kinds, headers = _decode(memoryview(raw)[_HEAD:end])
     except msgspec.DecodeError as error:
         raise InvalidEvent(f"the stored record is damaged: {error}") from None
-    if has_data == 1:
+    if has_data == 1 and end <= len(raw):
         return Event(attributes, raw[end:], kinds, headers)
-    if has_data or len(raw) != end:
-        raise InvalidEvent("the stored record is damaged: it has data where there should be none")
+    if has_data or end != len(raw):
+        raise InvalidEvent("the stored record is damaged: its lengths do not agree")
     return Event(attributes, None, kinds, headers)

@@ -218,7 +218,96 @@ def test_version_0_3_is_kept_as_it_came():
     assert event.attributes["schemaurl"] == "/x"
 
 
-def test_white_space_around_a_header_value_is_not_part_of_it():
-    from mesh_gateway.wire import text
+@pytest.mark.parametrize("raw", [b"  padded\t", b"padded ", b"\tpadded"])
+def test_white_space_around_a_header_value_is_not_part_of_it(raw):
+    assert decode((b"ce-subject", raw)).attributes["subject"] == "padded"
+    assert decode((b"content-type", raw)).attributes["datacontenttype"] == "padded"
 
-    assert text.decode("subject", b"  padded\t") == "padded"
+
+def test_an_empty_content_type_is_none():
+    assert "datacontenttype" not in decode((b"content-type", b" "), body=b"x").attributes
+
+
+def test_a_content_type_of_any_characters_but_controls_passes():
+    kind = "text/plain; title=ž\u00ad"
+
+    assert decode((b"content-type", kind.encode())).attributes["datacontenttype"] == kind
+    for bad in (b"a\x00b", b"a\tb", b"\xff"):
+        with pytest.raises(InvalidEvent, match="datacontenttype"):
+            decode((b"content-type", bad))
+
+
+def test_a_content_type_beyond_ascii_is_written_as_it_was_read():
+    event = decode((b"content-type", "text/plain; title=ž".encode()), (b"ce-subject", "ž".encode()))
+
+    head = http.binary_head(event)
+
+    assert "content-type: text/plain; title=ž\r\n".encode() in head
+    assert b"ce-subject: %C5%BE\r\n" in head
+
+
+STRUCTURED = (b"content-type", b"application/cloudevents+json")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ([*CE, (b"content-type", b"a/b"), (b"content-type", b"a/b")], b""),
+        ([STRUCTURED, STRUCTURED], b'{"specversion":"1.0","id":"1","source":"/s","type":"t"}'),
+        ([STRUCTURED, *CE, CE[0]], b'{"specversion":"1.0","id":"1","source":"/s","type":"t"}'),
+    ],
+)
+def test_a_header_of_the_event_that_stands_twice_is_refused_in_every_mode(headers, body):
+    with pytest.raises(InvalidEvent, match="stands more than once"):
+        http.decode(headers, body, LIMITS)
+
+
+@pytest.mark.parametrize("content_type", [b"application/cloudeventsx", b"application/cloudevents; a=b"])
+def test_whatever_begins_like_a_cloudevents_type_is_never_taken_for_data(content_type):
+    with pytest.raises(UnsupportedMediaType):
+        decode((b"content-type", content_type))
+
+
+def test_pass_through_headers_of_one_name_are_one_list():
+    event = decode((b"tracestate", b"a=1"), (b"tracestate", b" b=2 "))
+
+    assert event.headers == {"tracestate": "a=1, b=2"}
+
+
+def test_pass_through_headers_are_bounded_and_printable():
+    many = [(b"knative-%d" % n, b"x") for n in range(http.MAX_PASSED + 10)]
+
+    assert len(decode(*many).headers or {}) == http.MAX_PASSED
+    assert decode((b"traceparent", b"\xff"), (b"baggage", b"a\x00b")).headers is None
+
+
+def test_pass_through_headers_travel_beside_structured_and_batched_events_too():
+    body = b'{"specversion":"1.0","id":"1","source":"/s","type":"t"}'
+    batch = (b"content-type", b"application/cloudevents-batch+json")
+    beside = (b"traceparent", b"00-1")
+
+    for headers, message in (([STRUCTURED, beside], body), ([batch, beside], b"[" + body + b"]")):
+        assert http.decode(headers, message, LIMITS)[0].headers == {"traceparent": "00-1"}
+
+
+def test_base64_of_version_0_3_is_decoded_in_binary_mode_as_well():
+    headers = [(b"ce-specversion", b"0.3"), *CE[1:], (b"ce-datacontentencoding", b"Base64")]
+    (event,) = http.decode(headers, b"AAE=", LIMITS)
+
+    assert event.data == b"\x00\x01"
+    assert "datacontentencoding" not in event.attributes
+    with pytest.raises(InvalidEvent, match="data: is not valid base64"):
+        http.decode(headers, b"A", LIMITS)
+    with pytest.raises(InvalidEvent, match="datacontentencoding: only base64"):
+        http.decode([*headers[:-1], (b"ce-datacontentencoding", b"gzip")], b"A", LIMITS)
+
+
+def test_an_attribute_called_datacontentencoding_is_an_extension_in_version_1_0():
+    event = decode((b"ce-datacontentencoding", b"base64"), body=b"AAE=")
+
+    assert event.data == b"AAE="
+    assert event.attributes["datacontentencoding"] == "base64"
+
+
+def test_a_response_of_a_structured_type_without_a_body_is_no_reply():
+    assert http.decode_reply([STRUCTURED], b"", LIMITS) is None

@@ -56,6 +56,47 @@ def test_version_0_3_base64_is_decoded():
     assert "datacontentencoding" not in event.attributes
 
 
+@pytest.mark.parametrize(
+    ("content_type", "data"),
+    [
+        (None, b"\x00"),
+        ("text/plain", b"\xff"),
+        ("application/octet-stream", b"hello"),
+        ("text/plain", b"hello"),
+    ],
+)
+def test_binary_data_of_version_0_3_are_written_the_way_0_3_knows(content_type, data):
+    attributes = {"specversion": "0.3", "id": "1", "source": "/s", "type": "t"}
+    if content_type:
+        attributes["datacontenttype"] = content_type
+
+    written = json.encode(Event(attributes, data))
+
+    assert b"data_base64" not in written
+    assert json.decode(written) == Event(attributes, data)
+
+
+def test_data_of_version_0_3_are_never_taken_for_encoded_when_they_are_written():
+    attributes = {
+        "specversion": "0.3",
+        "id": "1",
+        "source": "/s",
+        "type": "t",
+        "datacontentencoding": "base64",
+    }
+    for data in (b"AAE=", b"\x00", None):
+        written = json.encode(Event(attributes, data))
+
+        assert written.count(b"datacontentencoding") == (data is not None)
+        assert json.decode(written).data == data
+
+
+def test_an_unknown_encoding_of_version_0_3_is_refused_by_name():
+    body = b'{"specversion":"0.3","id":"1","source":"/s","type":"t","datacontentencoding":"gzip","data":"x"}'
+    with pytest.raises(InvalidEvent, match="datacontentencoding"):
+        json.decode(body)
+
+
 def test_null_members_are_unset():
     event = decode('"subject":null,"time":null,"myext":null,"data_base64":null')
 
@@ -98,6 +139,35 @@ def test_booleans_and_integers_keep_their_type_beside_their_text():
 def test_a_broken_member_is_named(members, named):
     with pytest.raises(InvalidEvent, match=named):
         decode(members)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{ %s , "a" : 1 , "a" : 1 }',
+        '{%s,"a":12,"a":1}',
+        '{%s,"a":1,"a":12}',
+        '{"a":"x", %s,"a":{"b":[1,2]}}',
+        '{%s,"a":1,"\\u0061":1}',
+        '\n{%s,"a":true,"b":"\\"","a":false}\t',
+    ],
+)
+def test_a_name_that_stands_twice_is_found_however_the_body_is_laid_out(body):
+    with pytest.raises(InvalidEvent, match="a: stands more than once"):
+        json.decode((body % HEAD).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{ %s , "a" : "x" }',
+        '\r\n{\t%s\n,\n"a"\n:\n"\\u0078"\n}\n',
+        '{%s,"\\u0061":"x","data":{ "a" : "a" , "id" : 1 }}',
+        '{%s,"b":"\\"a\\":1,","a":"x"}',
+    ],
+)
+def test_white_space_and_escapes_are_no_repetition(body):
+    assert json.decode((body % HEAD).encode()).attributes["a"] == "x"
 
 
 def test_a_name_inside_the_data_is_no_repetition():
