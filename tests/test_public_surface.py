@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import pkgutil
+from pathlib import Path
 
 import pytest
 
@@ -17,11 +17,12 @@ PACKAGES = [
     "mesh_gateway.topology", "mesh_gateway.gateway", "mesh_gateway.cli", "mesh_gateway.testing",
 ]  # fmt: skip
 
-MODULES = [
-    m.name
-    for m in pkgutil.walk_packages(mesh_gateway.__path__, "mesh_gateway.")
-    if not m.name.endswith("__main__")
-]
+ROOT = Path(mesh_gateway.__file__).parent
+MODULES = sorted(
+    ".".join(("mesh_gateway", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+    for path in ROOT.rglob("*.py")
+    if path.name != "__main__.py"
+)
 
 
 @pytest.mark.parametrize("name", PACKAGES)
