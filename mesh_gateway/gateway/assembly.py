@@ -36,6 +36,7 @@ from mesh_gateway.topology.spec import (
 from mesh_gateway.transport.channel import Channel
 from mesh_gateway.transport.contract import (
     EARLIEST,
+    OPERATORS,
     SHARED,
     ChannelSpec,
     Ensure,
@@ -136,7 +137,9 @@ def make_broker(spec: BrokerSpec, gateway: GatewaySpec, parts: Parts) -> BrokerP
     ]
     channel = link.channel(ChannelSpec(spec.namespace, spec.name, groups=tuple(groups), options=spec.options))
     letters = link.channel(
-        ChannelSpec(spec.namespace, spec.name, Purpose.DEAD_LETTERS, groups=(), options=spec.options)
+        ChannelSpec(
+            spec.namespace, spec.name, Purpose.DEAD_LETTERS, groups=(OPERATORS,), options=spec.options
+        )
     )
     return BrokerParts(spec, link, Broker(spec.key, channel), letters, Gate())
 

@@ -11,7 +11,7 @@ from mesh_gateway.gateway.assembly import BrokerParts
 from mesh_gateway.gateway.link import Link
 from mesh_gateway.gateway.mesh import Mesh
 from mesh_gateway.topology.spec import BrokerDestination, GatewaySpec, HttpDestination
-from mesh_gateway.transport.contract import Backlog, Measurable
+from mesh_gateway.transport.contract import OPERATORS, SHARED, Backlog, Measurable
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -108,20 +108,20 @@ async def whole(
 
 async def parked_backlog(trigger: Trigger, home: BrokerParts) -> Backlog | None:
     """What waits in its parked channel; None where the transport cannot tell."""
-    return await _backlog(home.link, trigger.parking.channel.name)
+    return await _backlog(home.link, trigger.parking.channel.name, SHARED)
 
 
 async def dead_letter_count(home: BrokerParts) -> int | None:
     """How many dead letters the broker keeps; None where the transport cannot tell."""
-    backlog = await _backlog(home.link, home.dead_letters.name)
+    backlog = await _backlog(home.link, home.dead_letters.name, OPERATORS)
     return None if backlog is None else backlog.events
 
 
-async def _backlog(link: Link, channel: str) -> Backlog | None:
+async def _backlog(link: Link, channel: str, group: str) -> Backlog | None:
     if not link.up.is_set() or not isinstance(link.transport, Measurable):
         return None
     try:
-        return await link.transport.backlog(channel, "shared")
+        return await link.transport.backlog(channel, group)
     except TransportError:
         return None
 

@@ -29,6 +29,9 @@ TRANSPORT_API = 1
 SHARED = "shared"
 """The group of a broker's one shared reader. A dedicated reader's group is its trigger's name."""
 
+OPERATORS = "operators"
+"""The group in whose name dead letters wait. Nobody subscribes as it: they are browsed and removed."""
+
 
 class Purpose(StrEnum):
     """What a channel is for; a transport may store each differently."""

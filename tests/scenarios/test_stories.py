@@ -133,6 +133,7 @@ async def test_dead_letters_are_listed_shown_and_redriven_to_the_trigger_that_fa
             await send_batch(gateway, "/default/b", ["1", "2", "3"])
             await s.received(waiting_for(6))
             await gateway.settled()
+            before = (await gateway.status())["brokers"][0]["dead_letters"]
             _, page = await gateway.get("/api/v1/dead-letters?broker=default/b&limit=2")
             _, rest = await gateway.get(f"/api/v1/dead-letters?broker=default/b&after={page['next']}")
             _, shown = await gateway.get(f"/api/v1/dead-letters/default/b/{page['items'][0]['position']}")
@@ -141,7 +142,9 @@ async def test_dead_letters_are_listed_shown_and_redriven_to_the_trigger_that_fa
             wet = await redrive(gateway, {"trigger": None, "limit": 2, "dry_run": False})
             await s.received(waiting_for(8))
             _, left = await gateway.get("/api/v1/dead-letters?broker=default/b")
+            after = (await gateway.status())["brokers"][0]["dead_letters"]
 
+    assert (before, after) == (3, 1)
     assert [item["id"] for item in page["items"] + rest["items"]] == ["1", "2", "3"]
     assert shown["event"]["meshtrigger"] == "default/fragile"
     assert (dry["matched"], dry["redriven"]) == (3, 0)
