@@ -8,7 +8,7 @@ from typing import Any
 
 from mesh_gateway.topology.documents import ANNOTATIONS
 from mesh_gateway.topology.fields import suggestion
-from mesh_gateway.topology.load import Read, Reporter
+from mesh_gateway.topology.read import Read, Reporter
 from mesh_gateway.topology.spec import StartSpec
 
 OURS = "mesh-gateway.dev/"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mesh_gateway.topology.documents import AdminDoc, GatewayDoc, IngressDoc, SecretValue
-from mesh_gateway.topology.load import Read, Reporter
+from mesh_gateway.topology.read import Read, Reporter
 from mesh_gateway.topology.spec import AdminSpec, GatewaySpec, IngressSpec, Secret, TLSServerSpec
 from mesh_gateway.topology.yaml import Path as FieldPath
 from mesh_gateway.transport import durations

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mesh_gateway.filters.dialects import Filter
 from mesh_gateway.filters.disjoint import disjoint
-from mesh_gateway.topology.load import Read, Reporter
+from mesh_gateway.topology.read import Read, Reporter
 from mesh_gateway.topology.spec import BrokerDestination, GatewaySpec, TriggerSpec
 
 

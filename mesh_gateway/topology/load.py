@@ -16,14 +16,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mesh_gateway.filters.dialects import Dialects, FilterFaults, parse
+from mesh_gateway.filters.dialects import FilterFaults, parse
 from mesh_gateway.topology import fields, yaml
 from mesh_gateway.topology.documents import MODELS, OURS, Base, TriggerDoc
-from mesh_gateway.topology.faults import CODES, Fault, Severity
+from mesh_gateway.topology.faults import Fault, Severity
 from mesh_gateway.topology.interpolate import interpolate
 from mesh_gateway.topology.kinds import Kinds
+from mesh_gateway.topology.read import Read, Reporter
+from mesh_gateway.topology.resolve import Resolver
 from mesh_gateway.topology.spec import GatewaySpec
-from mesh_gateway.topology.yaml import Document, path_text
+from mesh_gateway.topology.yaml import Document
 
 KNATIVE_GROUPS = ("knative.dev",)
 BY_NAME = {("v1", "Service"), ("serving.knative.dev/v1", "Service")}
@@ -72,20 +74,6 @@ def _read(path: Path) -> Source:
 
 
 @dataclass(slots=True)
-class Read:
-    """One validated document and where it stands."""
-
-    model: Base
-    document: Document
-    folder: Path
-    namespace: str
-
-    @property
-    def key(self) -> str:
-        return f"{self.namespace}/{self.model.metadata.name}"
-
-
-@dataclass(slots=True)
 class Loaded:
     """What a load gave. `spec` is None exactly when there are errors."""
 
@@ -98,25 +86,6 @@ class Loaded:
         return [fault for fault in self.faults if fault.severity == "error"]
 
 
-class Reporter:
-    """Collects faults, and knows how strict to be."""
-
-    def __init__(self, *, strict: bool, partial: bool, dialects: Dialects) -> None:
-        self.faults: list[Fault] = []
-        self.dialects = dialects
-        self.strict = strict
-        self.partial = partial
-
-    def at(
-        self, document: Document, code: str, path: yaml.Path, message: str, severity: Severity | None = None
-    ) -> None:
-        """A fault of one document."""
-        line, column = document.place(path)
-        self.faults.append(
-            Fault(code, severity or CODES[code][0], document.file, line, column, path_text(path), message)
-        )
-
-
 def load(
     sources: Sequence[Source],
     *,
@@ -126,8 +95,6 @@ def load(
     partial: bool = False,
 ) -> Loaded:
     """Read documents. Raises nothing: what is wrong stands in `faults`."""
-    from mesh_gateway.topology.resolve import Resolver
-
     reporter = Reporter(strict=strict, partial=partial, dialects=kinds.filters)
     read = _documents(sources, environment, reporter)
     before = any(fault.severity == "error" for fault in reporter.faults)

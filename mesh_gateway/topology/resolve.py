@@ -28,7 +28,7 @@ from mesh_gateway.topology.documents import (
     TriggerDoc,
 )
 from mesh_gateway.topology.kinds import Kinds
-from mesh_gateway.topology.load import Read, Reporter
+from mesh_gateway.topology.read import Read, Reporter
 from mesh_gateway.topology.spec import (
     BrokerSpec,
     ClientCertificateSpec,
