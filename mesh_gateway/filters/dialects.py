@@ -20,6 +20,7 @@ from mesh_gateway.filters.nodes import (
     Errors,
     Matches,
     Negation,
+    Undecided,
     all_of,
     any_of,
 )
@@ -58,8 +59,10 @@ class Filter:
     def __init__(self, clause: Clause, warnings: Sequence[FilterFault] = ()) -> None:
         self._errors = Errors()
         self.clause = clause
-        self.matches: Matches = clause.compile(self._errors)
-        """Whether an event passes. Never raises: what cannot be evaluated does not pass."""
+        self.matches: Matches = _decided(clause, self._errors)
+        """Whether an event passes. Never raises. A CESQL expression that cannot be evaluated does not
+        pass (its specification says so); where a plugin's dialect fails the event does pass, because
+        a plugin's bug must not settle what somebody may have wanted (design 8)."""
         self.warnings = tuple(warnings)
         """What may surprise its author; lint shows these as MG030."""
 
@@ -70,7 +73,7 @@ class Filter:
 
     def why_not(self, event: Event) -> str | None:
         """The very clause that refused the event; None if it passes."""
-        if self.clause.compile(Errors())(event):
+        if _decided(self.clause, Errors())(event):
             return None
         return explain.refusal(self.clause, event)
 
@@ -86,6 +89,22 @@ class Filter:
     def demands(self) -> Sequence[Demand]:
         """Comparisons that must all hold for an event to pass; there may be other conditions."""
         return self.clause.demands()
+
+
+def _decided(clause: Clause, errors: Errors) -> Matches:
+    """The clause as a function that never raises; only one with a plugin's dialect pays for that."""
+    compiled = clause.compile(errors)
+    if "*" not in clause.reads:
+        return compiled
+
+    def matches(event: Event) -> bool:
+        try:
+            return compiled(event)
+        except Undecided:
+            errors.count += 1
+            return True
+
+    return matches
 
 
 def parse(

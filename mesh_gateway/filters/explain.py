@@ -13,7 +13,17 @@ from mesh_gateway.event import Event
 from mesh_gateway.filters import attributes
 from mesh_gateway.filters.cesql.analysis import attributes_read, conjuncts
 from mesh_gateway.filters.cesql.compile import evaluate_conjunct
-from mesh_gateway.filters.nodes import AllOf, AnyOf, Cesql, Clause, Compare, Custom, Errors, Negation
+from mesh_gateway.filters.nodes import (
+    AllOf,
+    AnyOf,
+    Cesql,
+    Clause,
+    Compare,
+    Custom,
+    Errors,
+    Negation,
+    Undecided,
+)
 
 _VALUE, _EXPRESSION = 80, 200
 """Characters shown of a value (a producer's, of any length) and of an expression (at most 4 KiB)."""
@@ -79,7 +89,10 @@ def describe(clause: Clause) -> str:
 
 def _holds(clause: Clause, event: Event) -> bool:
     """Evaluate without counting errors: an explanation is no delivery."""
-    return clause.compile(Errors())(event)
+    try:
+        return clause.compile(Errors())(event)
+    except Undecided:
+        return False
 
 
 def _wish(clause: Compare) -> str:

@@ -180,9 +180,13 @@ class Cesql:
         return demands(self.expression.root)
 
 
+class Undecided(Exception):
+    """A plugin's dialect has failed: nobody can say whether the event passes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Custom:
-    """A dialect that a plugin brings; a function of the attributes."""
+    """A dialect that a plugin brings; a function of the attributes. Compiled, it may raise `Undecided`."""
 
     path: str
     dialect: str
@@ -194,9 +198,8 @@ class Custom:
         def matches(event: Event) -> bool:
             try:
                 return call(event.attributes) is True
-            except Exception:  # noqa: BLE001  # a plugin's code may raise anything; no match, and counted
-                errors.count += 1
-                return False
+            except Exception as error:  # a plugin's code may raise anything
+                raise Undecided(f"{self.dialect}: {type(error).__name__}: {error}") from error
 
         return matches
 

@@ -6,6 +6,7 @@ import pytest
 
 from mesh_gateway.event import Event
 from mesh_gateway.filters.dialects import MAX_DEPTH, FilterFault, FilterFaults, parse
+from mesh_gateway.filters.index import FilterIndex
 
 EVENT = Event.new(
     type="order.created", source="/eu/shop", id="1", subject="order/7", hop=3, vip=True, tier="gold"
@@ -135,10 +136,16 @@ def test_a_plugin_brings_a_dialect() -> None:
     assert not parse([{"longer": 30}], custom=custom).matches(EVENT)
 
 
-def test_a_plugin_that_raises_matches_nothing_and_is_counted() -> None:
-    one = parse([{"odd": 1}], custom={"odd": lambda value: lambda attributes: bool(attributes["absent"])})
-    assert not one.matches(EVENT)
+@pytest.mark.parametrize("wrapped", [lambda odd: odd, lambda odd: {"not": odd}, lambda odd: {"any": [odd]}])
+def test_a_plugin_that_raises_lets_the_event_pass_and_is_counted(wrapped: Any) -> None:
+    """A plugin's bug must not settle an event that somebody may have wanted."""
+    custom = {"odd": lambda value: lambda attributes: bool(attributes["absent"])}
+    one = parse([wrapped({"odd": 1})], custom=custom)
+
+    assert one.matches(EVENT)
     assert one.errors == 1
+    assert one.why_not(EVENT) is None
+    assert list(FilterIndex([one]).match(EVENT)) == [0]
 
 
 @pytest.mark.parametrize("error", [ValueError("no number"), TypeError("no number"), KeyError("no number")])
