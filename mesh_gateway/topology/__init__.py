@@ -1,12 +1,17 @@
-"""From documents to a frozen spec: read, check, resolve, compare. Pure but for reading files.
+"""From documents to the frozen spec of what runs: every fault found in one pass, with its place.
 
-Reading order: `load.py` (the whole way), `yaml.py` (text to values with marks), `interpolate.py`
-(variables), `documents.py` (the kinds as models), `fields.py` (unknown fields, did-you-mean), `read.py`
-(a document with its place; the collector of faults), `resolve.py` (documents to spec) with `gateway.py`,
-`annotations.py`, `destinations.py` (refs and URLs) and `secrets.py`, `lint.py` (loops and other surprises),
-`spec.py` (the result), `dev.py` (a spec without documents), `kinds.py` (what plugins registered), `diff.py`
-(two results), `schema.py`, `graph.py`, `faults.py` (every code there is).
+The way of a document, which is the reading order: `load.py` (all of it in one function) · `sources.py` (files) ·
+`yaml.py` (values with places) · `resources.py` (one document: what it is, its name, its spec), with
+`knative.py`, `interpolate.py`, `documents.py` (the models), `values.py`, `durations.py` and `fields.py` (a value
+against its model) · `resolve.py` (all documents together), with `gateway.py`, `transports.py`, `endpoints.py`,
+`destinations.py`, `delivery.py`, `triggers.py`, `annotations.py`, `secrets.py` · `lint.py` (the mesh as a
+whole) · `spec.py` (the result). `faults.py` has every code, `kinds.py` what plugins bring.
 
-May import: `filters`, `delivery` (its address guard), `transport` (kinds and durations), `errors`. Never
-imported by the data path.
+Beside the way: `diff.py` (two results and what lies between), `graph.py`, `schema.py`, `dev.py`.
+
+May import: `delivery`, `transport`, `filters`, `event`, `errors`. The data path never imports this.
 """
+
+from mesh_gateway.topology.dev import dev_spec
+
+__all__ = ["dev_spec"]

@@ -1,125 +1,198 @@
-"""Where events go: refs and URIs to what the data path can use (Knative's Destination and Addressable)."""
+"""Where events go: Knative's Destination (`ref`, `uri` or both) as something the data path can deliver to."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from mesh_gateway.delivery import guard
-from mesh_gateway.topology.documents import EVENTING, OURS, DestinationDoc, Reference
+from mesh_gateway.topology import documents
+from mesh_gateway.topology.documents import EVENTING, OURS
+from mesh_gateway.topology.faults import Path, Severity
+from mesh_gateway.topology.knative import SERVICES
+from mesh_gateway.topology.resources import Resource
+from mesh_gateway.topology.secrets import Unreadable, pem
 from mesh_gateway.topology.spec import BrokerDestination, Destination, HttpDestination, PluginDestination
 
 HTTP = ("http", "https")
-SERVICES = {("v1", "Service"), ("serving.knative.dev/v1", "Service")}
+DISPLAY = "display"
+"""The scheme of the built-in sink that prints."""
+
+METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog", "instance-data"})
+"""Names under which clouds serve credentials."""
 
 
-class Unresolvable(ValueError):
-    """A destination leads nowhere: `code` says in which way, `field` where."""
+class Unresolvable(Exception):
+    """A destination leads nowhere: `code` says in which way, `path` where in the destination."""
 
-    def __init__(self, code: str, message: str, field: tuple[str, ...] = ()) -> None:
+    def __init__(self, code: str, message: str, *path: str) -> None:
         super().__init__(message)
         self.code = code
-        self.field = field
+        self.path = path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Addresses:
     """Everything a destination may lead to."""
 
     brokers: Collection[str]
-    endpoints: Mapping[str, HttpDestination]
-    schemes: Collection[str]
-    resolve: str
-    """Template from a Service's name and namespace to a URL."""
+    endpoints: Mapping[str, HttpDestination | None]
+    """None for one that is in the files and faulty: reported once, not by everybody who refers to it."""
+    schemes: Collection[str] = frozenset()
+    """URI schemes that plugins deliver to."""
+    template: str = "http://{name}"
+    """From a Service's name and namespace to its URL."""
+    partial: bool = False
+    """There are more files than these, so what is not here may be there."""
+    _hosts: set[str] = field(default_factory=set)
 
+    def resolve(self, found: documents.Destination, resource: Resource, path: Path) -> Destination | None:
+        """What the destination at `path` of `resource` means; None after noting why it means nothing."""
+        for name, value in (("audience", found.audience), ("ref", found.ref and found.ref.address)):
+            if value is not None:
+                where = (*path, name) if name == "audience" else (*path, name, "address")
+                resource.fault("MG205", where, "has no effect here", key=True)
+        try:
+            return self._destination(found, resource.home)
+        except Unresolvable as error:
+            absent = error.code == "MG021" and self.partial
+            severity: Severity | None = "warning" if absent else None
+            resource.fault(error.code, (*path, *error.path), str(error), severity=severity)
+            return None
 
-def resolve(document: DestinationDoc, namespace: str, addresses: Addresses) -> Destination:
-    """What a destination means. Raises `Unresolvable`."""
-    if document.ref is None:
-        if document.uri is None:
-            raise Unresolvable("MG010", "needs a ref or a uri")
-        return _from_uri(document.uri, document, addresses)
-    found = _from_ref(document.ref, namespace, addresses)
-    if document.uri is not None:
-        found = _below(found, document.uri)
-    if document.ca_certs and isinstance(found, HttpDestination):
-        found = replace(found, ca_certificates=document.ca_certs)
-    return found
+    def _destination(self, found: documents.Destination, namespace: str) -> Destination | None:
+        if found.ref is None:
+            return self._uri(found)
+        base = self._ref(found.ref, namespace, secure=found.ca_certs is not None)
+        if found.uri is not None:
+            base = self._below(base, found.uri)
+        return self._trusting(base, found.ca_certs) if isinstance(base, HttpDestination) else base
 
+    def _uri(self, found: documents.Destination) -> Destination:
+        uri = found.uri or ""
+        scheme = uri.partition(":")[0].lower()
+        if scheme == DISPLAY or scheme in self.schemes:
+            return PluginDestination(uri)
+        self.check(uri, "uri")
+        return self._trusting(HttpDestination(uri), found.ca_certs)
 
-def _from_uri(uri: str, document: DestinationDoc, addresses: Addresses) -> Destination:
-    scheme = uri.partition(":")[0].lower()
-    if scheme in addresses.schemes:
-        return PluginDestination(uri)
-    check_url(uri, addresses.schemes)
-    return HttpDestination(uri, ca_certificates=document.ca_certs)
+    def _trusting(self, to: HttpDestination, certificates: str | None) -> HttpDestination:
+        """With the destination's own CACerts, which beat those of what it refers to."""
+        if certificates is None:
+            return to
+        try:
+            return replace(to, ca_certificates=pem(certificates))
+        except Unreadable as error:
+            raise Unresolvable("MG026", str(error), "CACerts") from error
 
-
-def _from_ref(ref: Reference, namespace: str, addresses: Addresses) -> Destination:
-    where = ref.namespace or namespace
-    version = ref.api_version or ref.group or ""
-    key = f"{where}/{ref.name}"
-    if ref.kind == "Broker" and version in ("", EVENTING, "eventing.knative.dev"):
-        if key not in addresses.brokers:
-            raise Unresolvable("MG021", f"there is no Broker {key} in the files", ("ref", "name"))
-        return BrokerDestination(key)
-    if ref.kind == "Endpoint" and version in ("", OURS, "mesh-gateway.dev"):
-        if key not in addresses.endpoints:
-            raise Unresolvable("MG021", f"there is no Endpoint {key} in the files", ("ref", "name"))
-        return addresses.endpoints[key]
-    if ref.kind == "Service" and (version in ("", "serving.knative.dev") or (version, "Service") in SERVICES):
-        if key in addresses.endpoints:
-            return addresses.endpoints[key]
-        url = addresses.resolve.replace("{name}", ref.name).replace("{namespace}", where)
-        check_url(url, ())
+    def _ref(self, ref: documents.Reference, namespace: str, *, secure: bool) -> Destination | None:
+        key = f"{ref.namespace or namespace}/{ref.name}"
+        match self._kind(ref):
+            case "Broker":
+                return BrokerDestination(self._known(key, self.brokers, "Broker"))
+            case "Endpoint":
+                return self.endpoints[self._known(key, self.endpoints, "Endpoint")]
+            case _ if key in self.endpoints:
+                # An Endpoint of a Service's name says where that Service is.
+                return self.endpoints[key]
+        url = service_url(self.template, ref.name, ref.namespace or namespace)
+        if secure and url.startswith("http:"):
+            url = "https:" + url.removeprefix("http:")  # as Knative's resolver has it
+        self.check(url, "ref")
         return HttpDestination(url)
-    raise Unresolvable(
-        "MG022",
-        f"{ref.kind} {key} is not served here; name its address with a uri, or an Endpoint with that url",
-        ("ref", "kind"),
-    )
+
+    def _kind(self, ref: documents.Reference) -> str:
+        group = ref.group or (ref.api_version or "").rpartition("/")[0]
+        given = bool(ref.group or ref.api_version)
+        for kind, groups in _GROUPS.items():
+            if ref.kind == kind and (not given or group in groups):
+                return kind
+        named = f"{ref.api_version or ref.group} {ref.kind}" if given else ref.kind
+        raise Unresolvable(
+            "MG022", f"{named} is not served here; name its address with a uri, or an Endpoint", "ref", "kind"
+        )
+
+    def _known(self, key: str, known: Collection[str], kind: str) -> str:
+        if key in known:
+            return key
+        there = f"; there are: {', '.join(sorted(known)[:10])}" if known else ""
+        raise Unresolvable("MG021", f"there is no {kind} {key} in the files{there}", "ref", "name")
+
+    def _below(self, base: Destination | None, uri: str) -> Destination | None:
+        """The ref's address with a relative uri resolved against it (RFC 3986, 5.2)."""
+        parts = urlsplit(uri)
+        if parts.scheme or parts.netloc:
+            raise Unresolvable(
+                "MG010", "beside a ref the uri must be relative: a path such as /events", "uri"
+            )
+        if isinstance(base, BrokerDestination):
+            raise Unresolvable("MG010", "a Broker is reached in process and has no paths below it", "uri")
+        if not isinstance(base, HttpDestination):
+            return base
+        url = urljoin(base.url, uri)
+        self.check(url, "uri")
+        return replace(base, url=url)
+
+    def check(self, url: str, *path: str) -> SplitResult:
+        """See that a URL can be delivered to. Raises `Unresolvable`."""
+        parts = split(url, path, [*HTTP, *sorted(self.schemes)])
+        host = parts.hostname or ""
+        if host not in self._hosts:
+            check_host(host, path)
+            self._hosts.add(host)
+        return parts
 
 
-def _below(found: Destination, uri: str) -> Destination:
-    if urlsplit(uri).scheme:
-        raise Unresolvable("MG010", "beside a ref the uri must be relative", ("uri",))
-    if not isinstance(found, HttpDestination):
-        raise Unresolvable("MG010", "a Broker in this gateway has no paths below it", ("uri",))
-    return replace(found, url=urljoin(found.url, uri))
+_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Broker": (EVENTING.partition("/")[0],),
+    "Endpoint": (OURS.partition("/")[0],),
+    "Service": tuple(version.rpartition("/")[0] for version, _ in SERVICES),
+}
+"""What a ref may name: kind -> API groups; the version does not matter."""
 
 
-def check_url(url: str, schemes: Collection[str]) -> SplitResult:
-    """A URL that can be delivered to. Raises `Unresolvable`."""
+def service_url(template: str, name: str, namespace: str) -> str:
+    """The URL of a Service."""
+    return template.replace("{name}", name).replace("{namespace}", namespace)
+
+
+def split(url: str, path: tuple[str, ...], schemes: Collection[str]) -> SplitResult:
+    """The parts of an absolute URL with a host. Raises `Unresolvable`."""
+    if any(c <= " " or c == "\x7f" for c in url):
+        raise Unresolvable("MG027", "a URL has no blanks and no control characters", *path)
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise Unresolvable("MG027", f"{url!r} is not a URL: {error}", ("uri",)) from None
+        raise Unresolvable("MG027", f"not a URL: {error}", *path) from error
+    if parts.username is not None or parts.password is not None:
+        raise Unresolvable("MG027", "a URL carries no credentials; use an Endpoint with auth", *path)
     if parts.scheme not in HTTP:
-        known = ", ".join([*HTTP, *schemes])
-        raise Unresolvable("MG027", f"{url!r}: the scheme must be one of {known}", ("uri",))
-    if not parts.hostname:
-        raise Unresolvable("MG027", f"{url!r} has no host", ("uri",))
-    if parts.username is not None:
-        raise Unresolvable("MG027", "a URL holds no credentials; use an Endpoint with auth", ("uri",))
-    if port == 0 or any(c <= " " or c == "\x7f" for c in url):
-        raise Unresolvable("MG027", f"{url!r} is not a URL", ("uri",))
-    _check_literal(parts.hostname)
+        known = ", ".join(schemes)
+        hint = "; write http://… in front" if not parts.scheme or "://" not in url else ""
+        raise Unresolvable("MG027", f"{url!r} must begin with one of {known}{hint}", *path)
+    if not parts.hostname or port == 0:
+        raise Unresolvable("MG027", f"{url!r} has no {'port' if parts.hostname else 'host'}", *path)
+    if not parts.hostname.isascii() and unicodedata.normalize("NFKC", parts.hostname).isascii():
+        raise Unresolvable("MG027", "the host has letters that only look like ASCII", *path)
     return parts
 
 
-def _check_literal(host: str) -> None:
-    """An address in any spelling; names are checked when they are resolved."""
+def check_host(host: str, path: tuple[str, ...]) -> None:
+    """An address in any spelling; other names are checked when they are resolved. Raises `Unresolvable`."""
+    if host.rstrip(".") in METADATA_NAMES:
+        raise Unresolvable("MG027", f"{host} is where a cloud keeps credentials", *path)
     try:
         address = str(ipaddress.ip_address(host))
     except ValueError:
         try:
             address = socket.inet_ntoa(socket.inet_aton(host))  # 0x7f.1, 2130706433 and their like
-        except OSError:
+        except (OSError, ValueError):
             return
     refusal = guard.refusal(address)
     if refusal is not None:
-        raise Unresolvable("MG027", refusal, ("uri",))
+        raise Unresolvable("MG027", refusal, *path)

@@ -1,294 +1,395 @@
-"""The kinds of documents as models: what may be said, with defaults and descriptions.
+"""Every kind of document as a model of its `spec`, each field described.
 
-The reference page and the editor schema come from here. Unknown fields are found by `fields.py`,
-not by the models, because what is an error in our kinds is only a warning in Knative's.
+The reference page and the JSON Schema come from these descriptions. Names are camelCase in documents.
+What a model cannot say about itself (unknown fields, null = absent) is in `fields.py`; defaults that
+come from elsewhere (delivery, namespaces) are filled in where specs are made.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from mesh_gateway.transport import durations
+from mesh_gateway.topology.values import (
+    Bytes,
+    Count,
+    Flag,
+    Headers,
+    Label,
+    Listen,
+    PositiveSeconds,
+    Seconds,
+    Whole,
+    wrong,
+)
 
-OURS = "mesh-gateway.dev/v1alpha1"
 EVENTING = "eventing.knative.dev/v1"
+OURS = "mesh-gateway.dev/v1alpha1"
 
 
-def _duration(text: str) -> str:
-    durations.seconds(text)
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_duration)]
+SMALLEST_EVENT_LIMIT = 65_536
+"""Bytes that every intermediary must forward (CloudEvents 1.0.2, section 5)."""
 
 
 class Model(BaseModel):
-    """Names are camelCase in documents; values keep the types YAML gives them."""
+    """Frozen; unknown fields are found by `fields.py` before this is asked."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, strict=True)
-
-
-class Metadata(Model):
-    name: str = Field(description="Name, unique for its kind in its namespace.")
-    namespace: str | None = Field(default=None, description="Namespace; `default` when absent.")
-    annotations: dict[str, Any] | None = Field(default=None, description="Annotations; see each kind.")
-    labels: dict[str, Any] | None = Field(default=None, description="Kept for others, not used here.")
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, serialize_by_alias=True)
 
 
-class Reference(Model):
-    """A reference to a named object."""
-
-    api_version: str | None = Field(default=None, description="Its apiVersion.")
-    kind: str = Field(description="Broker, Endpoint or Service.")
-    name: str = Field(description="Its name.")
-    namespace: str | None = Field(default=None, description="Its namespace; the referrer's when absent.")
-    group: str | None = Field(default=None, description="Its API group, instead of apiVersion.")
-    address: str | None = Field(default=None, description="Which of its addresses; there is one here.")
+def _one_of(model: Model, *names: str) -> None:
+    given = [to_camel(name) for name in names if getattr(model, name) is not None]
+    known = ", ".join(to_camel(name) for name in names)
+    if not given:
+        raise wrong(f"needs one of {known}")
+    if len(given) > 1:
+        raise wrong(f"{' and '.join(given)} exclude each other; take one")
 
 
-class DestinationDoc(Model):
-    """Where events go: a ref, a URI, or a ref with a relative URI."""
-
-    ref: Reference | None = Field(default=None, description="An object that has an address.")
-    uri: str | None = Field(default=None, description="An absolute URL, or a path below the ref's.")
-    ca_certs: str | None = Field(default=None, alias="CACerts", description="PEM of authorities to trust.")
-    audience: str | None = Field(default=None, description="OIDC audience; not used by this version.")
-
-
-class DeliveryDoc(Model):
-    """Knative's DeliverySpec, and three fields more."""
-
-    dead_letter_sink: DestinationDoc | None = Field(
-        default=None, description="Gets what cannot be delivered."
-    )
-    retry: int | None = Field(default=None, ge=0, le=10_000, description="Retries after the first attempt.")
-    backoff_policy: Literal["linear", "exponential"] | None = Field(
-        default=None, description="How the wait grows: delay × n, or delay × 2ⁿ. Exponential when absent."
-    )
-    backoff_delay: Duration | None = Field(default=None, description="The delay in that; PT0.2S when absent.")
-    backoff_max: Duration | None = Field(default=None, description="Longest wait; PT1H when absent.")
-    timeout: Duration | None = Field(
-        default=None, description="For one attempt as a whole; PT30S when absent."
-    )
-    retry_after_max: Duration | None = Field(
-        default=None, description="Longest Retry-After that is honoured; PT10M when absent, PT0S ignores it."
-    )
-    format: Literal["binary", "json"] | None = Field(
-        default=None, description="binary, or json for structured."
-    )
-    jitter: Literal["none"] | None = Field(
-        default=None, description="`none` takes away the ±10 % of every wait."
-    )
+# Secrets and certificates
 
 
 class SecretKeyRef(Model):
-    name: str = Field(description="Name of a Secret document in the same namespace.")
-    key: str = Field(description="Key in its data or stringData.")
+    """A key of a Secret document."""
+
+    name: str = Field(description="Name of the Secret.")
+    key: str = Field(description="Key in its `data` or `stringData`.")
+    namespace: str | None = Field(default=None, description="Its namespace; default: that of this document.")
 
 
 class ValueFrom(Model):
-    env: str | None = Field(default=None, description="An environment variable.")
-    file: str | None = Field(default=None, description="A file; relative to the document's folder.")
+    """Where a secret value is; exactly one."""
+
+    env: str | None = Field(default=None, description="Name of an environment variable.")
+    file: str | None = Field(
+        default=None,
+        description="A file, relative to this document; one line break at its end does not count.",
+    )
     secret_key_ref: SecretKeyRef | None = Field(default=None, description="A key of a Secret document.")
 
-
-class SecretValue(Model):
-    """A secret, by reference; never its text."""
-
-    value_from: ValueFrom = Field(description="Where it comes from: env, file or secretKeyRef.")
-
-
-class CertificateDoc(Model):
-    certificate: str = Field(description="PEM file of the certificate chain.")
-    key: str = Field(description="PEM file of its private key.")
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _one_of(self, "env", "file", "secret_key_ref")
+        return self
 
 
-class IngressDoc(Model):
-    """The data listener."""
-
-    listen: str | None = Field(default=None, description="HOST:PORT; 127.0.0.1:8080 when absent.")
-    tls: CertificateDoc | None = Field(default=None, description="Serve HTTPS with this certificate.")
-    max_event_bytes: int | None = Field(default=None, ge=65_536, le=2**30, description="Per event; 1 MiB.")
-    max_batch_events: int | None = Field(default=None, ge=1, le=100_000, description="Per batch; 1,000.")
-    max_batch_bytes: int | None = Field(default=None, ge=65_536, le=2**30, description="Per batch; 10 MiB.")
-    max_headers: int | None = Field(default=None, ge=16, le=10_000, description="Per request; 100.")
-    max_header_bytes: int | None = Field(default=None, ge=1_024, le=2**20, description="Per header; 8 KiB.")
-    max_headers_bytes: int | None = Field(
-        default=None, ge=4_096, le=2**22, description="All headers; 32 KiB."
-    )
-    header_timeout: Duration | None = Field(default=None, description="For a request's head; PT10S.")
-    body_timeout: Duration | None = Field(default=None, description="For a request's body; PT30S.")
-    idle_timeout: Duration | None = Field(default=None, description="Between requests; PT60S.")
-    max_connections: int | None = Field(default=None, ge=1, description="At once; 10,000.")
-    max_requests: int | None = Field(default=None, ge=1, description="Not yet durable, at once; 1,000.")
-    max_pending_bytes: int | None = Field(default=None, ge=2**20, description="Not yet durable; 256 MiB.")
-    publish_timeout: Duration | None = Field(default=None, description="Until 503; PT5S.")
+def _by_reference(value: Any) -> Any:
+    if isinstance(value, str):
+        raise wrong("a secret comes by reference: {valueFrom: {env: NAME}} or {valueFrom: {file: PATH}}")
+    return value
 
 
-class AdminDoc(Model):
-    """The admin listener."""
+class SecretSource(Model):
+    """A value that is never printed, given by reference."""
 
-    listen: str | None = Field(default=None, description="HOST:PORT; 127.0.0.1:8081 when absent.")
-    token: SecretValue | None = Field(
-        default=None, description="Asked for as a bearer token; needed off loopback."
-    )
+    value_from: ValueFrom = Field(description="Where the value is.")
 
 
-class StateDoc(Model):
-    directory: str | None = Field(default=None, description="Where the embedded store lives; ./state.")
+SecretValue = Annotated[SecretSource, BeforeValidator(_by_reference)]
 
 
-class GatewaySpecDoc(Model):
-    cluster: str | None = Field(default=None, description="This gateway's name towards others; `local`.")
-    ingress: IngressDoc | None = Field(default=None, description="The data listener.")
-    admin: AdminDoc | None = Field(default=None, description="The admin listener.")
-    state: StateDoc | None = Field(default=None, description="What must survive a restart.")
-    default_transport: str | None = Field(default=None, description="Name of a Transport; `embedded`.")
-    broker_classes: dict[str, str] | None = Field(
-        default=None,
-        description="Broker class -> Transport, for the annotation eventing.knative.dev/broker.class.",
-    )
-    delivery: DeliveryDoc | None = Field(
-        default=None, description="For Brokers without one; 10 retries, exponential, PT0.2S when absent."
-    )
-    resolve: str | None = Field(
-        default=None, description="How a ref to a Service becomes a URL; `http://{name}` when absent."
-    )
-    drain_timeout: Duration | None = Field(default=None, description="For stopping; PT25S.")
-    peers: list[Any] | None = Field(default=None, description="Gateways that may relay to this one; later.")
-    max_hops: int | None = Field(default=None, description="Links a relayed event may cross; later.")
+class Certificates(Model):
+    """Certificates to trust instead of the system's; exactly one."""
 
-
-class TransportSpecDoc(Model):
-    kind: str = Field(description="A registered kind; see `mesh-gateway list transports`.")
-    ensure: Literal["create", "verify", "off"] = Field(
-        default="create", description="Whether channels are made, only looked for, or left alone."
-    )
-    options: dict[str, Any] | None = Field(default=None, description="Options of that kind.")
-
-
-class CaCertsDoc(Model):
-    file: str | None = Field(default=None, description="PEM file; relative to the document's folder.")
+    file: str | None = Field(default=None, description="A PEM file, relative to this document.")
     inline: str | None = Field(default=None, description="PEM text.")
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _one_of(self, "file", "inline")
+        return self
 
-class AuthDoc(Model):
-    bearer: SecretValue | None = Field(default=None, description="Sent as Authorization: Bearer.")
-    client_certificate: CertificateDoc | None = Field(default=None, description="Presented in TLS.")
 
+class KeyPair(Model):
+    """A certificate and its private key, as PEM files."""
 
-class EndpointSpecDoc(Model):
-    url: str = Field(description="An absolute http or https URL.")
-    ca_certs: CaCertsDoc | None = Field(
-        default=None, description="Authorities to trust instead of the system's."
+    certificate: str = Field(
+        description="PEM file with the certificate and its chain, relative to this document."
     )
-    auth: AuthDoc | None = Field(default=None, description="Credentials, by reference.")
-    replies: bool = Field(default=True, description="false: bodies of responses are ignored.")
-    headers: dict[str, str] | None = Field(default=None, description="Sent with every event.")
-    insecure_skip_verify: bool = Field(default=False, description="Do not verify its certificate.")
+    key: str = Field(description="PEM file with the private key, relative to this document.")
 
 
-class BrokerSpecDoc(Model):
-    config: Reference | None = Field(
-        default=None, description="A Transport, or a ConfigMap its class understands."
+# Duck types of Knative
+
+
+class Reference(Model):
+    """A reference to an object (Knative's KReference)."""
+
+    kind: str = Field(
+        description="`Service`, `Broker` or `Endpoint`; for `config` also `Transport`, `ConfigMap`."
     )
-    delivery: DeliveryDoc | None = Field(default=None, description="For Triggers that have none.")
-
-
-class FilterDoc(Model):
-    attributes: dict[str, str] | None = Field(
-        default=None, description="Exact values; an empty value asks for any that is not empty."
+    name: str = Field(description="Its name.")
+    namespace: str | None = Field(default=None, description="Its namespace; default: that of this document.")
+    api_version: str | None = Field(default=None, description="Its group and version, such as `v1`.")
+    group: str | None = Field(default=None, description="Knative's alpha alternative to `apiVersion`.")
+    address: str | None = Field(
+        default=None, description="Knative: which of several addresses. Has no effect here."
     )
 
 
-class TriggerSpecDoc(Model):
-    broker: str | None = Field(default=None, description="Name of its Broker, in the same namespace.")
-    broker_ref: Reference | None = Field(default=None, description="Instead of broker.")
-    filter: FilterDoc | None = Field(default=None, description="Counts when `filters` is empty.")
-    filters: list[Any] | None = Field(
+class Destination(Model):
+    """Where events go: `ref`, or an absolute `uri`, or both with a relative `uri` (RFC 3986, against the ref's URL)."""
+
+    ref: Reference | None = Field(
+        default=None, description="Something with an address: a Service, a Broker, an Endpoint."
+    )
+    uri: str | None = Field(default=None, description="A URL; relative only together with `ref`.")
+    ca_certs: str | None = Field(
         default=None,
-        description="All must hold. Each is one of exact, prefix, suffix, all, any, not, cesql.",
+        alias="CACerts",
+        description="PEM text of the certificates to trust for this destination.",
     )
-    subscriber: DestinationDoc = Field(description="Gets the events.")
-    delivery: DeliveryDoc | None = Field(default=None, description="Replaces the Broker's as a whole.")
+    audience: str | None = Field(default=None, description="Knative: OIDC audience. Has no effect here.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.ref is None and self.uri is None:
+            raise wrong("needs a ref or a uri")
+        return self
 
 
-class Base(Model):
-    api_version: str
-    kind: str
-    metadata: Metadata
-    status: Any = None
+class Delivery(Model):
+    """Retries and dead letters. The object of a Trigger replaces the Broker's as a whole, also when it is `{}`."""
+
+    dead_letter_sink: Destination | None = Field(
+        default=None,
+        description="Where events go that could not be delivered; default: the Broker's dead-letter channel.",
+    )
+    retry: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = Field(
+        default=None, description="Attempts after the first one; default 0."
+    )
+    backoff_policy: Literal["linear", "exponential"] | None = Field(
+        default=None,
+        description="Wait before retry n: `backoffDelay * n`, or `backoffDelay * 2^n`; default `exponential`.",
+    )
+    backoff_delay: Seconds | None = Field(default=None, description="ISO 8601 duration; default PT0.2S.")
+    timeout: PositiveSeconds | None = Field(
+        default=None, description="Whole deadline of one attempt, response included; default PT30S."
+    )
+    retry_after_max: Seconds | None = Field(
+        default=None,
+        description="Longest `Retry-After` that is honoured; PT0S = ignore the header; default PT10M.",
+    )
+    format: Literal["binary", "json"] | None = Field(
+        default=None, description="CloudEvents mode of delivery: `binary` (default) or `json` (structured)."
+    )
+    backoff_max: Seconds | None = Field(
+        default=None, description="Longest wait between attempts; default PT1H."
+    )
+    jitter: Literal["none"] | None = Field(
+        default=None, description="`none` = waits are exact; default: each is spread over ±10 %."
+    )
 
 
-class GatewayDoc(Base):
-    """What this process is: listeners, limits, defaults. At most one."""
+class FilterAttributes(Model):
+    """Knative's first filter: every attribute must have exactly this value; `""` = any that is not empty."""
 
-    spec: GatewaySpecDoc = GatewaySpecDoc()
-
-
-class TransportDoc(Base):
-    """A broker that people already run, or the embedded store."""
-
-    spec: TransportSpecDoc
+    attributes: dict[str, str] = Field(default={}, description="Attribute name -> value.")
 
 
-class EndpointDoc(Base):
-    """A named address with its TLS and credentials."""
+class Broker(Model):
+    """A name with a URL that takes events, and the channel that keeps them."""
 
-    spec: EndpointSpecDoc
-
-
-class BrokerDoc(Base):
-    """Knative's Broker: a name that takes events."""
-
-    spec: BrokerSpecDoc = BrokerSpecDoc()
-
-
-class TriggerDoc(Base):
-    """Knative's Trigger: a filter and where its events go."""
-
-    spec: TriggerSpecDoc
+    config: Reference | None = Field(
+        default=None,
+        description="A Transport, or the configuration document that the broker class's plugin reads "
+        "(a ConfigMap for Kafka, a RabbitmqBrokerConfig for RabbitMQ).",
+    )
+    delivery: Delivery | None = Field(
+        default=None, description="For its Triggers without a `delivery`; default: that of the Gateway."
+    )
 
 
-class ConfigMapDoc(Base):
-    """Settings that a Broker's config refers to."""
+class Trigger(Model):
+    """Which events of a Broker go to which subscriber."""
 
-    data: dict[str, str] | None = None
-    binary_data: dict[str, str] | None = None
-    immutable: bool | None = None
+    broker: str | None = Field(default=None, description="Name of the Broker, in the Trigger's namespace.")
+    broker_ref: Reference | None = Field(
+        default=None, description="The Broker, also in another namespace; instead of `broker`."
+    )
+    filter: FilterAttributes | None = Field(
+        default=None, description="Exact values of attributes; counts only without `filters`."
+    )
+    filters: list[Any] = Field(
+        default=[],
+        description="Entries must all match; each has one dialect: `exact`, `prefix`, `suffix` (attribute -> value), "
+        "`all`, `any` (lists of entries), `not` (an entry), `cesql` (an expression).",
+    )
+    subscriber: Destination = Field(description="Where matching events go.")
+    delivery: Delivery | None = Field(
+        default=None, description="Replaces the Broker's `delivery` as a whole."
+    )
 
 
-class SecretDoc(Base):
-    """Secrets that documents refer to; its own values are not interpolated."""
-
-    data: dict[str, str] | None = None
-    string_data: dict[str, str] | None = None
-    type: str | None = None
-    immutable: bool | None = None
+# Documents of our own
 
 
-MODELS: dict[tuple[str, str], type[Base]] = {
-    (OURS, "Gateway"): GatewayDoc,
-    (OURS, "Transport"): TransportDoc,
-    (OURS, "Endpoint"): EndpointDoc,
-    (EVENTING, "Broker"): BrokerDoc,
-    (EVENTING, "Trigger"): TriggerDoc,
-    ("v1", "ConfigMap"): ConfigMapDoc,
-    ("v1", "Secret"): SecretDoc,
+class Ingress(Model):
+    """The listener for events, and its limits."""
+
+    listen: Listen | None = Field(default=None, description="`HOST:PORT`; default 127.0.0.1:8080.")
+    tls: KeyPair | None = Field(default=None, description="Certificate and key; default: plain HTTP.")
+    max_event_bytes: Annotated[Whole, Field(ge=SMALLEST_EVENT_LIMIT, le=2**40)] | None = Field(
+        default=None, description="Largest event (HTTP body); at least 65536, default 1048576."
+    )
+    max_batch_events: Count | None = Field(default=None, description="Most events in a batch; default 1000.")
+    max_batch_bytes: Bytes | None = Field(default=None, description="Largest batch; default 10485760.")
+    max_headers: Count | None = Field(default=None, description="Most headers of a request; default 100.")
+    max_header_bytes: Bytes | None = Field(default=None, description="Largest header; default 8192.")
+    max_headers_bytes: Bytes | None = Field(default=None, description="All headers together; default 32768.")
+    header_timeout: PositiveSeconds | None = Field(
+        default=None, description="For the headers to arrive; default PT10S."
+    )
+    body_timeout: PositiveSeconds | None = Field(
+        default=None, description="For the body to arrive; default PT30S."
+    )
+    idle_timeout: PositiveSeconds | None = Field(
+        default=None, description="For an idle connection; default PT60S."
+    )
+    max_connections: Count | None = Field(default=None, description="Open connections; default 10000.")
+    max_requests: Count | None = Field(
+        default=None, description="Requests not yet answered, beyond which 429; default 1000."
+    )
+    max_pending_bytes: Bytes | None = Field(
+        default=None, description="Bytes of events not yet durable, beyond which 429; default 268435456."
+    )
+    publish_timeout: PositiveSeconds | None = Field(
+        default=None, description="How long a producer waits for durability before 503; default PT5S."
+    )
+
+
+class Admin(Model):
+    """The listener for operators: health, metrics, the API."""
+
+    listen: Listen | None = Field(default=None, description="`HOST:PORT`; default 127.0.0.1:8081.")
+    token: SecretValue | None = Field(default=None, description="Bearer token; required outside loopback.")
+
+
+class State(Model):
+    """Where the embedded transport keeps its file."""
+
+    directory: str | None = Field(
+        default=None, description="Relative to the working directory; default `state`."
+    )
+
+
+class ClientCertificate(Model):
+    """The certificate by which a peer is known."""
+
+    san: str = Field(description="A subject alternative name of its certificate.")
+
+
+class Peer(Model):
+    """Another gateway that may send here. Not served by this version yet."""
+
+    cluster: Label = Field(description="Its name: whoever presents the credential is that cluster.")
+    bearer: SecretValue | None = Field(default=None, description="Its token.")
+    client_certificate: ClientCertificate | None = Field(default=None, description="Its certificate.")
+    brokers: list[str] = Field(default=[], description="`namespace/name` of the Brokers it may send to.")
+    types: list[str] = Field(default=[], description="Prefixes of event types it may send.")
+
+
+class Gateway(Model):
+    """The process: listeners, limits, defaults. At most one; everything has a default."""
+
+    cluster: Label = Field(default="local", description="This gateway's name towards others.")
+    ingress: Ingress = Field(default=Ingress(), description="The listener for events.")
+    admin: Admin = Field(default=Admin(), description="The listener for operators.")
+    state: State = Field(default=State(), description="Where the embedded transport keeps its file.")
+    default_transport: str = Field(
+        default="embedded", description="Transport of Brokers that name none; `embedded` needs no document."
+    )
+    broker_classes: dict[str, str] = Field(
+        default={}, description="Annotation `eventing.knative.dev/broker.class` -> name of a Transport."
+    )
+    delivery: Delivery | None = Field(
+        default=None,
+        description="For Brokers without a `delivery`; default: retry 10, exponential, PT0.2S, "
+        "as Knative's installation has it.",
+    )
+    resolve: str = Field(
+        default="http://{name}",
+        description="How a ref to a Service becomes a URL; `{name}` and `{namespace}` are replaced.",
+    )
+    drain_timeout: PositiveSeconds = Field(
+        default=25.0,
+        description="How long stopping may take; default PT25S.",
+        json_schema_extra={"default": "PT25S"},
+    )
+    peers: list[Peer] = Field(
+        default=[], description="Gateways that may send here. Not served by this version yet."
+    )
+    max_hops: Annotated[Whole, Field(ge=1, le=255)] | None = Field(
+        default=None,
+        description="Most links between gateways an event may cross. Not served by this version yet.",
+    )
+
+
+class Transport(Model):
+    """What a Broker's channel lies on."""
+
+    kind: str = Field(description="A registered kind: `embedded`, or one that a plugin brings.")
+    ensure: Literal["create", "verify", "off"] = Field(
+        default="create", description="Make what is missing, only look, or do neither."
+    )
+    options: dict[str, Any] = Field(
+        default={}, description="As the kind says; any value may be `{valueFrom: …}` instead."
+    )
+
+
+class Auth(Model):
+    """Credentials that are presented to a destination."""
+
+    bearer: SecretValue | None = Field(default=None, description="Token for `Authorization: Bearer`.")
+    client_certificate: KeyPair | None = Field(default=None, description="Client certificate for TLS.")
+
+
+class Endpoint(Model):
+    """A named address with its TLS and credentials, for anything that is not a Service."""
+
+    url: str = Field(description="An absolute http or https URL.")
+    ca_certs: Certificates | None = Field(
+        default=None, description="Certificates to trust; default: the system's."
+    )
+    auth: Auth = Field(default=Auth(), description="Credentials.")
+    insecure_skip_verify: Flag = Field(default=False, description="Do not verify the server's certificate.")
+    replies: Flag = Field(
+        default=True, description="`false`: no `Prefer: reply`, response bodies are ignored."
+    )
+    headers: Headers = Field(default={}, description="Headers to add to every request.")
+
+
+class Relay(Model):
+    """Broker to Broker, across gateways. Not served by this version yet."""
+
+    from_: str = Field(alias="from", description="Name of the Broker that events come from.")
+    to: Destination = Field(description="The Broker they go to.")
+    auth: Auth = Field(default=Auth(), description="Credentials.")
+    filters: list[Any] = Field(default=[], description="As those of a Trigger.")
+    delivery: Delivery | None = Field(default=None, description="Retries and dead letters.")
+
+
+class Metadata(Model):
+    """What identifies a document, as far as it is read here."""
+
+    name: str = Field(description="Lower-case letters, digits, `-` and `.`; at most 63.")
+    namespace: str | None = Field(
+        default=None, description="Default `default`; Gateway and Transport have none."
+    )
+    labels: dict[str, str] = Field(default={}, description="Not read.")
+    annotations: dict[str, str] = Field(default={}, description="See the annotations of the kind.")
+
+
+MODELS: dict[tuple[str, str], type[Model]] = {
+    (OURS, "Gateway"): Gateway,
+    (OURS, "Transport"): Transport,
+    (OURS, "Endpoint"): Endpoint,
+    (EVENTING, "Broker"): Broker,
+    (EVENTING, "Trigger"): Trigger,
 }
-"""The kinds that are read. Services and Lists are handled by name alone."""
+"""The kinds that are served: (apiVersion, kind) -> model of `spec`."""
 
-ANNOTATIONS: dict[str, str] = {
-    "mesh-gateway.dev/order": "`ordered` or `unordered`; as kafka.eventing.knative.dev/delivery.order",
-    "mesh-gateway.dev/parallelism": "deliveries at once, 1 to 1000; 64",
-    "mesh-gateway.dev/overflow": "`park` or `block`: what a full window does",
-    "mesh-gateway.dev/read": "`shared` or `dedicated`: a subscription of its own",
-    "mesh-gateway.dev/start": "with dedicated: `latest`, `earliest`, an RFC 3339 time, or `position:N`",
-    "mesh-gateway.dev/replies": '`"off"` ignores bodies of responses',
-    "mesh-gateway.dev/window": "events of this trigger in memory, 1 to 1000000; 1000",
-    "mesh-gateway.dev/interpolate": '`"true"` fills in ${VAR} in this document',
-}
-"""Annotations of ours on Triggers (the last on any Knative kind)."""
+NOT_YET: dict[tuple[str, str], type[Model]] = {(OURS, "Relay"): Relay}
+"""Kinds of ours that are read and checked, and not served by this version."""

@@ -1,8 +1,7 @@
-"""`${VAR}`, `${VAR:-default}`, `${VAR:?message}` and `$$` in string values, after parsing.
+"""Variables in documents: `${VAR}`, `${VAR:-default}`, `${VAR:?message}`, and `$$` for a dollar sign.
 
-After, because a variable in a comment or one whose value holds a colon must not change the document's
-shape. Never in keys, filters or expressions. In Knative kinds only where the document asks for it:
-a borrowed manifest cannot read our environment.
+They are replaced in the text of parsed values, so a value can never change a document's structure and a
+comment never asks for a variable. Keys, filters and CESQL are never touched. A lone `$` stays a `$`.
 """
 
 from __future__ import annotations
@@ -11,47 +10,65 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-Path = tuple[str | int, ...]
-
-_variable = re.compile(
-    r"\$(?:(?P<escaped>\$)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<how>:-|:\?)(?P<rest>[^}]*))?\}|(?P<bad>\{))"
-)
-
-UNTOUCHED = frozenset({"filters", "filter"})
+from mesh_gateway.topology.faults import Path
 
 
-def interpolate(
-    value: Any, environment: Mapping[str, str], report: Callable[[Path, str], None], path: Path = ()
+class Filled(str):
+    """Text in which a variable was replaced: the only text that may stand where a number is asked for."""
+
+    __slots__ = ()
+
+
+_variable = re.compile(r"\$(?:\$|\{(?:([A-Za-z_][A-Za-z0-9_]*)(?::([-?])([^{}]*))?\})?)").sub
+
+UNTOUCHED = frozenset({"filter", "filters", "cesql"})
+"""Fields below which nothing is replaced: a filter must not change its meaning with the machine it runs on."""
+
+
+def interpolate(value: Any, environment: Mapping[str, str], fault: Callable[[Path, str], None]) -> Any:
+    """The same value with every variable replaced; equal parts stay the same objects.
+
+    Calls `fault(path, message)` for each variable without a value; its text stays as it was.
+    """
+    return _replace(value, (), environment, fault)
+
+
+def _replace(
+    value: Any, path: Path, environment: Mapping[str, str], fault: Callable[[Path, str], None]
 ) -> Any:
-    """`value` with its strings filled in; each variable that is not set is reported and left as it is."""
     if isinstance(value, str):
-        return _filled(value, environment, lambda message: report(path, message)) if "$" in value else value
+        return _text(value, path, environment, fault) if "$" in value else value
     if isinstance(value, dict):
         return {
-            key: inner if key in UNTOUCHED else interpolate(inner, environment, report, (*path, key))
-            for key, inner in value.items()
+            key: part if key in UNTOUCHED else _replace(part, (*path, key), environment, fault)
+            for key, part in value.items()
         }
     if isinstance(value, list):
-        return [interpolate(inner, environment, report, (*path, i)) for i, inner in enumerate(value)]
+        return [_replace(part, (*path, i), environment, fault) for i, part in enumerate(value)]
     return value
 
 
-def _filled(text: str, environment: Mapping[str, str], report: Callable[[str], None]) -> str:
-    def one(match: re.Match[str]) -> str:
-        if match["escaped"]:
+def _text(text: str, path: Path, environment: Mapping[str, str], fault: Callable[[Path, str], None]) -> str:
+    def value(match: re.Match[str]) -> str:
+        whole: str = match.group()
+        name, operator, word = match.groups()
+        if whole == "$$":
             return "$"
-        if match["bad"]:
-            report(f"{text!r}: after ${{ comes a name and then }}, :-default}} or :?message}}")
-            return match[0]
-        found = environment.get(match["name"])
-        if found:
+        if name is None:
+            fault(
+                path,
+                "'${' must go on as ${NAME}, ${NAME:-default} or ${NAME:?message}; write $${ for the text",
+            )
+            return whole
+        found = environment.get(name)
+        # As in compose files: with an operator, empty counts as unset.
+        if found is not None and (found or operator is None):
             return found
-        if match["how"] == ":-":
-            return str(match["rest"])
-        if match["how"] == ":?":
-            report(f"{match['name']}: {match['rest'] or 'is needed and not set'}")
-        elif found is None:
-            report(f"the variable {match['name']} is not set; set it, or write ${{{match['name']}:-default}}")
-        return ""
+        if operator == "-":
+            return word
+        reason = word if operator == "?" and word else "it is not set"
+        fault(path, f"{name}: {reason}" + ("" if operator else f"; set it, or write ${{{name}:-default}}"))
+        return whole
 
-    return _variable.sub(one, text)
+    filled = _variable(value, text)
+    return text if filled == text else Filled(filled)

@@ -1,67 +1,116 @@
-"""Secrets by reference: from the environment, a file, or a Secret document; never from a document's text."""
+"""Values by reference: secrets from the environment, a file or a Secret document, and certificates from files."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import os
+import ssl
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path as FilePath
 
-from mesh_gateway.topology.documents import SecretDoc, SecretValue
+from mesh_gateway.topology.documents import Certificates, KeyPair, SecretKeyRef, ValueFrom
+from mesh_gateway.topology.faults import Path
+from mesh_gateway.topology.resources import Resource
 from mesh_gateway.topology.spec import Secret
 
+LARGEST = 2**20
+"""Bytes of a secret or certificate file; whoever names a larger one has named another file."""
 
-class Unreadable(ValueError):
-    """The secret cannot be had; says why and what to do."""
+
+class Unreadable(Exception):
+    """The value is not there; says why."""
 
 
-def resolve(
-    value: SecretValue,
-    *,
-    environment: Mapping[str, str],
-    folder: Path,
-    namespace: str,
-    documents: Mapping[tuple[str, str], SecretDoc],
-) -> Secret:
-    """The secret. Raises `Unreadable`."""
-    source = value.value_from
-    given = [name for name in ("env", "file", "secret_key_ref") if getattr(source, name) is not None]
-    if len(given) != 1:
-        raise Unreadable("valueFrom takes exactly one of env, file, secretKeyRef")
-    if source.env is not None:
-        found = environment.get(source.env)
+class References:
+    """Reads what documents refer to; what is not there is a fault of the document, and None."""
+
+    def __init__(self, environment: Mapping[str, str], secrets: Mapping[str, Resource]) -> None:
+        self._environment = environment
+        self._secrets = secrets
+
+    def secret(self, source: ValueFrom, resource: Resource, path: Path) -> Secret | None:
+        """The value that `valueFrom` at `path` stands for."""
+        try:
+            if source.env is not None:
+                return self._variable(source.env)
+            if source.file is not None:
+                text = read_text(resource.document.directory / source.file)
+                return Secret(text.removesuffix("\n").removesuffix("\r"))
+            assert source.secret_key_ref is not None, "the model asks for one of three"
+            return self._key(source.secret_key_ref, source.secret_key_ref.namespace or resource.home)
+        except Unreadable as error:
+            resource.fault("MG026", path, str(error))
+            return None
+
+    def certificates(self, source: Certificates, resource: Resource, path: Path) -> str | None:
+        """PEM text of authorities to trust."""
+        try:
+            text = (
+                source.inline if source.file is None else read_text(resource.document.directory / source.file)
+            )
+            return pem(text or "")
+        except Unreadable as error:
+            resource.fault("MG026", (*path, "inline" if source.file is None else "file"), str(error))
+            return None
+
+    def key_pair(self, source: KeyPair, resource: Resource, path: Path) -> tuple[FilePath, FilePath]:
+        """The two files, seen to be there; what is in them is read when they are used."""
+        found = {}
+        for name in ("certificate", "key"):
+            file = found[name] = resource.document.directory / getattr(source, name)
+            if not file.is_file() or not os.access(file, os.R_OK):
+                resource.fault("MG026", (*path, name), f"{file} is not a file that can be read")
+        return found["certificate"], found["key"]
+
+    def _variable(self, name: str) -> Secret:
+        found = self._environment.get(name)
         if not found:
-            raise Unreadable(f"the environment variable {source.env} is not set")
+            raise Unreadable(f"the environment variable {name} is not set")
         return Secret(found)
-    if source.file is not None:
-        return Secret(read_file(folder / source.file).strip())
-    assert source.secret_key_ref is not None
-    name, key = source.secret_key_ref.name, source.secret_key_ref.key
-    document = documents.get((namespace, name))
-    if document is None:
-        raise Unreadable(f"there is no Secret {namespace}/{name} in the files")
-    return Secret(_member(document, f"{namespace}/{name}", key))
+
+    def _key(self, ref: SecretKeyRef, namespace: str) -> Secret:
+        name = f"{namespace}/{ref.name}"
+        document = self._secrets.get(name)
+        if document is None:
+            raise Unreadable(f"there is no Secret {name} in the files")
+        plain = _members(document, "stringData").get(ref.key)
+        if isinstance(plain, str):
+            return Secret(plain)
+        encoded = _members(document, "data").get(ref.key)
+        if not isinstance(encoded, str):
+            raise Unreadable(f"the Secret {name} has no key {ref.key!r}")
+        try:
+            return Secret(base64.b64decode("".join(encoded.split()), validate=True).decode())
+        except (binascii.Error, UnicodeDecodeError):
+            raise Unreadable(
+                f"the Secret {name} holds no base64 text under {ref.key!r}; plain text goes into stringData"
+            ) from None
 
 
-def read_file(path: Path) -> str:
-    """The text of a file. Raises `Unreadable`."""
+def _members(resource: Resource, field: str) -> Mapping[str, object]:
+    found = resource.value.get(field)
+    return found if isinstance(found, dict) else {}
+
+
+def read_text(path: FilePath) -> str:
+    """The text of a small file. Raises `Unreadable`."""
     try:
-        return path.read_text()
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise Unreadable(f"{path} has more than {LARGEST:,} bytes")
+        return data.decode()
     except OSError as error:
-        raise Unreadable(f"{path} cannot be read: {error.strerror}") from error
+        raise Unreadable(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError:
-        raise Unreadable(f"{path} is not text") from None
+        raise Unreadable(f"{path} is not UTF-8 text") from None
 
 
-def _member(document: SecretDoc, name: str, key: str) -> str:
-    if document.string_data and key in document.string_data:
-        return document.string_data[key]
-    encoded = (document.data or {}).get(key)
-    if encoded is None:
-        raise Unreadable(f"the Secret {name} has no key {key!r}")
+def pem(text: str) -> str:
+    """The same text, if certificates can be read from it. Raises `Unreadable`."""
     try:
-        return base64.b64decode(encoded, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise Unreadable(
-            f"the Secret {name} holds no base64 text under {key!r}; use stringData for plain text"
-        ) from None
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError):
+        raise Unreadable("not PEM text of certificates (-----BEGIN CERTIFICATE-----)") from None
+    return text

@@ -1,93 +1,118 @@
-"""YAML text to plain values, with the place of every value, and within limits.
+"""From text to documents: YAML 1.2 with limits, and with the place of everything.
 
-PyYAML composes nodes (fast, in C); the values are made here, because its own rules are those of
-YAML 1.1: `no` would be False, `on` True, `0777` 511, `12:30` 750. Duplicate keys are faults, and an
-alias counts as many nodes as it expands to, so that a few hundred bytes cannot become millions (V17).
+PyYAML's C parser composes nodes with marks, which keeps 500 triggers below 50 ms; the meaning of scalars
+(`scalars.py`) and what is made of nodes (`nodes.py`) are ours.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from mesh_gateway.topology.faults import Fault
+from mesh_gateway.topology.faults import Faults, Place
+from mesh_gateway.topology.nodes import (
+    MAX_DEPTH,
+    MAX_NODES,
+    Budget,
+    Builder,
+    Document,
+    TooLarge,
+    too_deep,
+    too_many,
+)
+from mesh_gateway.topology.scalars import MAP, SEQ, STR, plain_tag
+from mesh_gateway.topology.sources import Source
 
 MAX_BYTES = 10 * 2**20
-MAX_NODES = 200_000
-MAX_DEPTH = 64
+"""Of one file. A thousand times a large mesh, and still parsed within seconds."""
 
-Path = tuple[str | int, ...]
+_forbidden = re.compile(
+    "[^\\t\\n\\r\\x20-\\x7e\\x85\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]"
+).search
+_boundary = re.compile(r"^---(?=\s|\Z)", re.MULTILINE).search
 
-_null = re.compile(r"(?:null|Null|NULL|~|)\Z").match
-_bool = re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z").match
-_int = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z").match
-_float = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z").match
+
+def read(source: Source, faults: Faults) -> list[Document]:
+    """Every document of a source; what cannot be read is a fault, and reading goes on behind the next `---`."""
+    text = _checked(source, faults)
+    if text is None:
+        return []
+    budget = Budget()
+    documents: list[Document] = []
+    start = 0
+    while start < len(text):
+        line = text.count("\n", 0, start)
+        try:
+            for node in _compose(text[start:]):
+                budget.spend(node)
+                value = Builder(source.name, line, faults).plain(node)
+                if value is not None:
+                    documents.append(Document(source.name, source.folder, node, line, value))
+        except TooLarge as error:
+            faults.add("MG006", Place(source.name, line + error.line + 1, error.column + 1), str(error))
+            break
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            place = Place(source.name, line + mark.line + 1, mark.column + 1) if mark else Place(source.name)
+            faults.add("MG002", place, _sentence(error, line))
+            # A line that begins with `---` starts a document whatever comes before it, so what follows
+            # the broken document can still be read.
+            following = _boundary(text, max(start + 1, start + (mark.index if mark else 0)))
+            if following is None:
+                break
+            start = following.start()
+            continue
+        break
+    return documents
+
+
+def _checked(source: Source, faults: Faults) -> str | None:
+    """The text, if it can be given to the parser."""
+    if source.error:
+        faults.add("MG001", Place(source.name), source.error)
+        return None
+    text = source.text.removeprefix("\ufeff")
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_BYTES:
+        faults.add("MG006", Place(source.name), f"{size:,} bytes; a file may have {MAX_BYTES:,}, split it")
+        return None
+    if bad := _forbidden(text):
+        line = text.count("\n", 0, bad.start()) + 1
+        column = bad.start() - (text.rfind("\n", 0, bad.start()) + 1) + 1
+        message = f"the character U+{ord(bad.group()):04X} is not allowed in YAML"
+        faults.add("MG002", Place(source.name, line, column), message)
+        return None
+    return text
 
 
 class _Loader(yaml.CSafeLoader):
-    """Composes only; every plain scalar stays text until it is read here."""
+    """The C parser with our rules for scalars. It calls these hooks once for every node it composes."""
+
+    _depth = 0
+    _nodes = 0
+
+    def descend_resolver(self, current_node: yaml.Node | None, current_index: Any) -> None:
+        self._depth += 1
+        self._nodes += 1
+        if self._depth > MAX_DEPTH or self._nodes > MAX_NODES:
+            mark = current_node.start_mark if current_node is not None else None
+            what = too_deep() if self._depth > MAX_DEPTH else too_many()
+            raise TooLarge(what, mark.line if mark else 0, mark.column if mark else 0)
+
+    def ascend_resolver(self) -> None:
+        self._depth -= 1
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        """The tag of a node that carries none, by the core schema of YAML 1.2 (10.3.2)."""
+        if kind is yaml.ScalarNode:
+            return plain_tag(value) if implicit[0] else STR
+        return SEQ if kind is yaml.SequenceNode else MAP
 
 
-_Loader.yaml_implicit_resolvers = {}
-
-
-@dataclass(slots=True)
-class Document:
-    """One document of a file."""
-
-    file: str
-    value: Any
-    marks: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    """Path -> (line, column), both from 1; of a member, where its key stands."""
-    base: Path = ()
-    """Where the object begins inside the file's document (items of a List)."""
-
-    def place(self, path: Path) -> tuple[int, int]:
-        """The nearest known place of a path."""
-        whole = (*self.base, *path)
-        while whole and whole not in self.marks:
-            whole = whole[:-1]
-        return self.marks.get(whole, (1, 1))
-
-
-class _Refused(Exception):
-    def __init__(self, code: str, message: str, mark: Any) -> None:
-        super().__init__(message)
-        self.code = code
-        self.mark = mark
-
-
-def read(file: str, text: str) -> tuple[list[Document], list[Fault]]:
-    """The documents of a file and what is wrong with its YAML. Raises nothing."""
-    if len(text) > MAX_BYTES:
-        return [], [Fault("MG006", "error", file, 1, 1, "", f"the file is over {MAX_BYTES} bytes")]
-    documents: list[Document] = []
-    faults: list[Fault] = []
-    try:
-        for node in _nodes(text):
-            document = Document(file, None)
-            builder = _Builder(document, faults)
-            document.value = builder.value(node, (), 0)
-            if document.value is not None:
-                documents.append(document)
-    except _Refused as error:
-        faults.append(
-            Fault(error.code, "error", file, error.mark.line + 1, error.mark.column + 1, "", str(error))
-        )
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        faults.append(Fault("MG002", "error", file, line, column, "", error.problem or "not YAML"))
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        faults.append(Fault("MG002", "error", file, 1, 1, "", " ".join(str(error).split())))
-    return documents, faults
-
-
-def _nodes(text: str) -> Iterator[yaml.Node]:
+def _compose(text: str) -> Iterator[yaml.Node]:
     loader = _Loader(text)
     try:
         while loader.check_node():
@@ -98,84 +123,13 @@ def _nodes(text: str) -> Iterator[yaml.Node]:
         loader.dispose()
 
 
-class _Builder:
-    def __init__(self, document: Document, faults: list[Fault]) -> None:
-        self._document = document
-        self._faults = faults
-        self._count = 0
-        self._open: set[int] = set()
-
-    def value(self, node: yaml.Node, path: Path, depth: int) -> Any:
-        self._count += 1
-        if self._count > MAX_NODES:
-            raise _Refused("MG006", f"the file expands to more than {MAX_NODES} nodes", node.start_mark)
-        if depth > MAX_DEPTH:
-            raise _Refused("MG006", f"nested deeper than {MAX_DEPTH}", node.start_mark)
-        if id(node) in self._open:
-            raise _Refused("MG006", "an alias contains itself", node.start_mark)
-        self._document.marks.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node)
-        self._open.add(id(node))
-        try:
-            if isinstance(node, yaml.SequenceNode):
-                return [self.value(item, (*path, i), depth + 1) for i, item in enumerate(node.value)]
-            return self._mapping(node, path, depth)
-        finally:
-            self._open.discard(id(node))
-
-    def _mapping(self, node: yaml.Node, path: Path, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise _Refused("MG002", "a key must be text", key_node.start_mark)
-            key = key_node.value
-            here = (*path, key)
-            mark = key_node.start_mark
-            if key in found:
-                first = self._document.marks[here]
-                message = f"stands twice, first in line {first[0]}"
-                self._faults.append(
-                    Fault(
-                        "MG003",
-                        "error",
-                        self._document.file,
-                        mark.line + 1,
-                        mark.column + 1,
-                        _text(here),
-                        message,
-                    )
-                )
-                continue
-            self._document.marks[here] = (mark.line + 1, mark.column + 1)
-            found[key] = self.value(value_node, here, depth + 1)
-        return found
-
-    def _scalar(self, node: yaml.ScalarNode) -> Any:
-        text: str = node.value
-        if node.tag not in ("tag:yaml.org,2002:str", "", "!", None):
-            return self._tagged(node, text)
-        if node.style:  # quoted or a block: text
-            return text
-        if _null(text):
-            return None
-        if _bool(text):
-            return text[0] in "tT"
-        if _int(text):
-            return int(text, 0) if text[:2] in ("0o", "0x") else int(text[:40])
-        if _float(text):
-            return float(text)
-        return text
-
-    def _tagged(self, node: yaml.ScalarNode, text: str) -> Any:
-        raise _Refused("MG002", f"the tag {node.tag} is not read here", node.start_mark)
-
-
-def _text(path: Path) -> str:
-    out = ""
-    for part in path:
-        out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else str(part)
-    return out
-
-
-path_text = _text
+def _sentence(error: yaml.MarkedYAMLError, line: int) -> str:
+    """The parser's words, with the line on which what it was reading began."""
+    text = str(error.problem or error.context or "cannot be read")
+    if error.context and error.context_mark and error.problem:
+        text = f"{error.problem} {error.context} that began on line {line + error.context_mark.line + 1}"
+    if "cannot start any token" in text:
+        text += " (a tab, or one of @ ` %; indent with spaces, put the value in quotes)"
+    elif "mapping values are not allowed" in text:
+        text += " (a value with ': ' in it needs quotes; else look at the indentation)"
+    return text

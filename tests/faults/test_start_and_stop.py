@@ -143,7 +143,7 @@ async def test_a_certificate_that_is_none_is_named_and_nothing_is_started(tmp_pa
         "spec: {url: https://x/, caCerts: {file: cert.pem}}\n---"
         + DOCUMENTS.replace('{{uri: "{url}/"}}', "{{ref: {{kind: Endpoint, name: e}}}}").format()
     )
-    for documents, named in ((listener, "ingress.tls"), (endpoint, "trigger default/t")):
+    for documents, named in ((listener, "ingress.tls"), (endpoint, "MG026")):
         gateway = GatewayProcess(documents, tmp_path)
         gateway.log.unlink(missing_ok=True)
         with pytest.raises(AssertionError, match="the gateway ended"):

@@ -1,0 +1,60 @@
+"""The pages of the project say what the code does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mesh_gateway.topology.faults import CODES
+from mesh_gateway.topology.kinds import Kinds
+from mesh_gateway.topology.load import Loaded, Source, load
+
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "docs" / "errors"
+
+
+def example(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+def read(text: str) -> Loaded:
+    return load([Source("mesh.yaml", text)], environment={"MESH_ADMIN_TOKEN": "x"}, kinds=Kinds.builtin())
+
+
+def test_every_code_has_a_page_and_every_page_a_code():
+    assert sorted(page.stem for page in PAGES.glob("MG*.md")) == sorted(CODES)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_page_says_what_why_how_to_mend_it_and_shows_it(code: str):
+    page = (PAGES / f"{code}.md").read_text(encoding="utf-8")
+
+    assert page.startswith(f"# {code} — {CODES[code].title}\n")
+    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == ["What", "Why", "Fix", "Example"]
+
+
+@pytest.mark.parametrize("code", [code for code in CODES if code != "MG001"])
+def test_the_example_of_a_page_says_what_the_page_says_and_the_mended_one_does_not(code: str):
+    page = (PAGES / f"{code}.md").read_text(encoding="utf-8")
+    broken, mended = example(page, "yaml")
+
+    assert (
+        "".join(f"{fault}\n" for fault in read(broken).faults if fault.code == code)
+        == example(page, "text")[0]
+    )
+    assert code not in [fault.code for fault in read(mended).faults]
+
+
+def test_the_generated_pages_are_up_to_date():
+    run = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "reference.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stderr
