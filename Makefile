@@ -10,11 +10,12 @@ help:            ## what there is
 
 setup: $(STAMP)  ## .venv with locked versions and the project itself
 
-$(STAMP): requirements/dev.txt pyproject.toml
+$(STAMP): requirements/dev.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet "uv>=0.9,<1"
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e . \
+	  -e plugins/kafka -e plugins/rabbitmq -e plugins/sqs
 	touch $(STAMP)
 
 check: setup     ## formatting, lint, types, import contracts, generated docs
@@ -45,11 +46,13 @@ docs: setup      ## write the generated reference pages
 	$(BIN)/python scripts/reference.py
 	$(BIN)/python scripts/cli_reference.py
 
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+  --no-annotate --python-version 3.11 --no-emit-package mesh-gateway
+ALL := pyproject.toml plugins/kafka/pyproject.toml plugins/rabbitmq/pyproject.toml plugins/sqs/pyproject.toml
+
 lock: setup      ## newest versions inside the ranges, with hashes and without addresses
-	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-	  --no-annotate --python-version 3.11 pyproject.toml -o requirements/runtime.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
-	  --no-annotate --python-version 3.11 --group dev pyproject.toml -o requirements/dev.txt
+	$(LOCK) $(ALL) -o requirements/runtime.txt
+	$(LOCK) --group dev $(ALL) -o requirements/dev.txt
 
 clean:           ## remove what was built
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

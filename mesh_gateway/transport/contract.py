@@ -64,6 +64,12 @@ class ChannelSpec:
         return f"{base}:parked:{self.trigger}"
 
 
+def dead_letters_of(channel: str) -> str:
+    """The name of the dead-letter channel beside `channel`, where a transport puts unreadable records."""
+    namespace, _, rest = channel.partition("/")
+    return f"{namespace}/{rest.partition(':')[0]}:{Purpose.DEAD_LETTERS}"
+
+
 class Ensure(StrEnum):
     """How far `Transport.ensure` may go."""
 
@@ -222,11 +228,19 @@ class Transport(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     async def open(self) -> None:
-        """Connect. Raises `TransportError`; may be called again after `close`."""
+        """Connect. Raises `TransportError`; may be called again after `close`.
+
+        A server that cannot be found or does not answer is `ConnectionLost`, a credential that is
+        refused `NotPermitted`, both within about five seconds.
+        """
         ...
 
     async def check(self) -> list[Check]:
-        """Connection, authentication, topology, permission, as findings; raises nothing."""
+        """Connection, authentication, topology, permission, as findings; raises nothing.
+
+        Works before `open` too (`lint --connect` calls it so), and ends within about five seconds
+        whether or not anybody answers.
+        """
         ...
 
     async def ensure(self, channel: ChannelSpec, mode: Ensure) -> list[Drift]:
@@ -290,8 +304,9 @@ class TransportContext:
     state_directory: Path | None
     """Where the embedded transport keeps its file; None = in memory."""
     on_unreadable: Callable[[str, str], None] = field(default=lambda channel, why: None)
-    """Called with (channel, why) for a stored record that is no event any more. The transport
-    keeps the bytes durably and goes on; the gateway counts and logs."""
+    """Called with (channel, why) for a stored record that is no event (any more). The transport keeps
+    the bytes durably — `wire.unreadable.wrapped`, published to `dead_letters_of(channel)`, before the
+    record is settled — and goes on; the gateway counts and logs."""
     on_fatal: Callable[[str], None] = field(default=lambda why: None)
     """Called once when nothing this transport says can be trusted any more (a failed sync): the
     gateway stops the process, and the next one reads what is really on the disk."""

@@ -44,7 +44,9 @@ class TransportKind:
     broker_classes: tuple[str, ...] = ()
     """Knative broker classes whose `spec.config` this kind can read (`Kafka`, `RabbitMQBroker`)."""
     broker_options: str | None = None
-    """`module:function(config: Mapping[str, Any]) -> dict[str, str]` that reads such a config document."""
+    """`module:function(document: Mapping[str, Any]) -> dict[str, str]`: from the whole document that a
+    broker's `spec.config` names (a ConfigMap, or a kind of the class's own, as YAML gives it) to the
+    options of the broker's channels. Raises `ValueError` with a sentence."""
     install_hint: str = ""
 
 

@@ -1,0 +1,21 @@
+"""What this distribution brings to Mesh Gateway; imports nothing heavy."""
+
+from __future__ import annotations
+
+from mesh_gateway.transport.hooks import TransportKind, hookimpl
+
+KIND = TransportKind(
+    name="kafka",
+    load="mesh_gateway_kafka.transport:KafkaTransport",
+    options="mesh_gateway_kafka.options:KafkaOptions",
+    summary="Apache Kafka topics",
+    broker_classes=("Kafka",),
+    broker_options="mesh_gateway_kafka.knative:broker_options",
+    install_hint="pip install 'mesh-gateway[kafka]'",
+)
+
+
+@hookimpl
+def mesh_transports() -> list[TransportKind]:
+    """The transport kind `kafka`."""
+    return [KIND]

@@ -1,0 +1,1 @@
+"""SQS as a transport of Mesh Gateway."""
