@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup check format test test-faults bench demo lock clean docs
+.PHONY: help services setup check format test test-faults bench demo lock clean docs
 
 help:            ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,14 +30,17 @@ format: setup    ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 
-test: setup      ## everything but benchmarks
-	$(BIN)/python -m pytest
+services:        ## real Kafka, RabbitMQ and SQS servers for the tests; a machine that cannot skips those aloud
+	scripts/services up || test -z "$(MESH_REQUIRE_SERVICES)"
 
-test-faults: setup  ## only kills, cuts and stalls
-	$(BIN)/python -m pytest tests/faults
+test: setup services  ## everything but benchmarks
+	eval "$$(scripts/services env)" && $(BIN)/python -m pytest
 
-bench: setup     ## CPU µs per event of each floor and end to end; judges nothing
-	$(BIN)/python -m tests.bench
+test-faults: setup services  ## only kills, cuts and stalls
+	eval "$$(scripts/services env)" && $(BIN)/python -m pytest tests/faults
+
+bench: setup services  ## CPU µs per event of each floor and end to end; judges nothing
+	eval "$$(scripts/services env)" && $(BIN)/python -m tests.bench
 
 demo: setup      ## examples/01-hello for real: gateway, events, what arrived where and why
 	$(BIN)/python examples/01-hello/demo.py
