@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import (
     EARLIEST,
+    OPERATORS,
     SHARED,
     ChannelSpec,
     Delivery,
     Ensure,
+    Purpose,
     Start,
     Subscription,
     Transport,
@@ -69,9 +71,9 @@ class Kit:
         await transport.ensure(spec, Ensure.CREATE)
         return spec.name
 
-    async def empty_channel(self, transport: Transport) -> str:
-        """The name of a new channel that no group reads yet."""
-        spec = replace(self.spec(), groups=())
+    async def dead_letters(self, transport: Transport) -> str:
+        """The name of a new dead-letter channel, as a broker's are made."""
+        spec = replace(self.spec(OPERATORS), purpose=Purpose.DEAD_LETTERS)
         await transport.ensure(spec, Ensure.CREATE)
         return spec.name
 

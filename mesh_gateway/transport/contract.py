@@ -270,7 +270,7 @@ class Transport(Protocol):
 
 @runtime_checkable
 class Browsable(Protocol):
-    """Looking into a channel without taking anything out of it."""
+    """Looking into a channel without taking anything out of it: into dead letters at the least."""
 
     async def browse(self, channel: str, *, after: str | None, limit: int) -> Sequence[Stored]:
         """Up to `limit` events behind position `after` (None = from the start), oldest first."""
@@ -279,7 +279,7 @@ class Browsable(Protocol):
 
 @runtime_checkable
 class Removable(Protocol):
-    """Taking single events out of a channel for good (redrive and purge of dead letters)."""
+    """Taking single dead letters out of their channel for good (redrive and purge)."""
 
     async def remove(self, channel: str, positions: Sequence[str]) -> int:
         """Remove these; how many were there. Durable when it returns."""
