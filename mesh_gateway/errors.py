@@ -27,7 +27,7 @@ A plugin raises these `from` its client library's own error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class MeshError(Exception):
@@ -108,7 +108,9 @@ class PublishError(TransportError):
     """Some events of a publish are not durable.
 
     `failed` holds the indexes that are certainly not stored, `unknown` those whose
-    outcome nobody can know (they may turn up later). An index in neither is durable.
+    outcome nobody can know (they may turn up later), and `refused` those that this
+    transport can never store, with what their producer is to be told (`EventTooLarge`
+    naming the limit). An index in none of them is durable.
     """
 
     def __init__(
@@ -117,11 +119,13 @@ class PublishError(TransportError):
         *,
         failed: Iterable[int] = (),
         unknown: Iterable[int] = (),
+        refused: Mapping[int, EventError] | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message, retry_after=retry_after)
         self.failed = frozenset(failed)
         self.unknown = frozenset(unknown)
+        self.refused: Mapping[int, EventError] = {} if refused is None else refused
 
 
 class ChannelGone(TransportError):

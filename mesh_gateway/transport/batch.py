@@ -111,9 +111,9 @@ class GroupCommit:
 def tell(waiters: Sequence[Done], error: TransportError | None) -> None:
     """Give each waiter its own ending: of a `PublishError`, only the events it names have failed."""
     if isinstance(error, PublishError):
-        bad = error.failed | error.unknown
+        bad, refused = error.failed | error.unknown, error.refused
         for index, done in enumerate(waiters):
-            done(error if index in bad else None)
+            done(error if index in bad else refused.get(index))
         return
     for done in waiters:
         done(error)

@@ -254,7 +254,8 @@ class Transport(Protocol):
 
     async def publish(self, channel: str, events: Sequence[Event]) -> None:
         """Durable when it returns. Else raises `PublishError`, or another `TransportError`
-        when nothing at all was stored. At most `capabilities.max_batch` events. Safe to call
+        when nothing at all was stored. An event that this transport can never store (too
+        large for it) is one of `PublishError.refused`; it does not harm the others. At most `capabilities.max_batch` events. Safe to call
         concurrently. Cancelling it leaves the outcome unknown.
         """
         ...
