@@ -1,1 +1,9 @@
-"""Kafka as a transport of Mesh Gateway."""
+"""Apache Kafka as a transport of Mesh Gateway.
+
+Reading order: `options.py` and `names.py` (what the documents say, and what topics and groups are called),
+`records.py` (event ↔ record), `watermark.py` (which offset may be committed: pure), `connection.py` and
+`faults.py` (how aiokafka is set up, and what its errors mean), `publisher.py`, `subscription.py` (one member of
+a consumer group), `partitions.py` (its partitions across rebalances), `topics.py`, `offsets.py`, `letters.py`
+(dead letters: browse and remove), `watch.py` (is the cluster still there), `transport.py` (all of it as the
+contract), `knative.py` (Knative's ConfigMap).
+"""

@@ -1,0 +1,123 @@
+"""How aiokafka is told to connect, and how a cluster that cannot be reached says why."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import errors
+from aiokafka.conn import create_conn
+
+from mesh_gateway.errors import ConnectionLost, NotPermitted, TransportError
+from mesh_gateway_kafka import faults
+from mesh_gateway_kafka.options import KafkaOptions
+
+REACH_SECONDS = 4.5
+"""For the first answer of any broker; the contract gives `open` about five seconds."""
+
+REQUEST_MS = 10_000
+"""For one request. Longer than the longest that a broker makes us wait on purpose (a join of a group has a time of
+its own), shorter than aiokafka's 40 s, in which a producer would have given up long since."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where a cluster is and how to speak to it; shows no secret."""
+
+    servers: tuple[str, ...]
+    client_id: str
+    protocol: str
+    mechanism: str = "PLAIN"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    context: ssl.SSLContext | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What every client of aiokafka takes; nothing is left to its defaults that matters."""
+        return {
+            "bootstrap_servers": list(self.servers),
+            "client_id": self.client_id,
+            "request_timeout_ms": REQUEST_MS,
+            # Partitions that were added, and leaders that moved while nothing was sent, are known after this.
+            "metadata_max_age_ms": 30_000,
+            "retry_backoff_ms": 100,
+            "security_protocol": self.protocol,
+            "ssl_context": self.context,
+            "sasl_mechanism": self.mechanism,
+            "sasl_plain_username": self.username,
+            "sasl_plain_password": self.password,
+        }
+
+    async def reach(self) -> str:
+        """The first broker that answers and lets us in. Raises `NotPermitted` or `ConnectionLost` saying why not.
+
+        aiokafka itself only logs why it could not connect.
+        """
+        found: list[TransportError] = []
+        try:
+            async with asyncio.timeout(REACH_SECONDS):
+                for server in self.servers:
+                    try:
+                        await self._greet(server)
+                    except (OSError, errors.KafkaError) as error:
+                        found.append(_why(server, error))
+                    else:
+                        return server
+        except TimeoutError:
+            found.append(ConnectionLost(f"{server} does not answer within {REACH_SECONDS:g} s"))
+        for refusal in found:
+            if isinstance(refusal, NotPermitted):
+                raise refusal
+        raise ConnectionLost("cannot reach Kafka: " + "; ".join(map(str, found)))
+
+    async def _greet(self, server: str) -> None:
+        host, _, port = server.rpartition(":")
+        if not host or not port.isdecimal():
+            raise OSError("is no host:port")
+        connection = await create_conn(
+            host.strip("[]"),
+            int(port),
+            client_id=self.client_id,
+            request_timeout_ms=REQUEST_MS,
+            ssl_context=self.context,
+            security_protocol=self.protocol,
+            sasl_mechanism=self.mechanism,
+            sasl_plain_username=self.username,
+            sasl_plain_password=self.password,
+        )
+        connection.close()
+
+
+def _why(server: str, error: Exception) -> TransportError:
+    if isinstance(error, faults.REFUSED):
+        return NotPermitted(f"Kafka at {server} refused our credentials: {error}")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return NotPermitted(f"{server} showed a certificate that is not trusted: {error.verify_message}")
+    if isinstance(error, OSError):
+        return ConnectionLost(f"{server}: {error.strerror or error}")
+    return ConnectionLost(f"{server}: {type(error).__name__}: {error}")
+
+
+def connection(options: KafkaOptions, servers: tuple[str, ...]) -> Connection:
+    """The connection that the options describe. Raises `NotPermitted` for a certificate that cannot be used."""
+    tls, sasl = options.tls, options.sasl
+    context = None
+    if tls is not None:
+        try:
+            context = ssl.create_default_context(cafile=tls.ca_file)
+            if tls.certificate_file is not None:
+                context.load_cert_chain(tls.certificate_file, tls.key_file)
+        except OSError as error:  # ssl.SSLError is one
+            raise NotPermitted(f"TLS of Kafka cannot be set up: {error.strerror or error}") from error
+    return Connection(
+        servers=servers,
+        client_id=options.client_id,
+        protocol=("SASL_" if sasl else "") + ("PLAINTEXT" if tls is None else "SSL"),
+        mechanism=sasl.mechanism if sasl else "PLAIN",
+        username=sasl.username if sasl else None,
+        password=sasl.password.get_secret_value() if sasl else None,
+        context=context,
+    )

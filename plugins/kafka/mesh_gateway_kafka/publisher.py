@@ -1,0 +1,297 @@
+"""Publishing: one record batch for each partition that a publish touches, with a deadline and a verdict for each event.
+
+aiokafka's idempotent producer retries for ever by itself and never gives up a batch; the deadline here says when
+*we* give up. What is under way then is unknown, not failed: it may still land. The producer is replaced after
+that, and after an error it could not recover from, so that nothing old stands before what comes next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, errors
+from aiokafka.partitioner import murmur2
+
+from mesh_gateway.errors import ConnectionLost, EventError, EventTooLarge, PublishError, TransportError
+from mesh_gateway.event import Event
+from mesh_gateway_kafka import faults
+from mesh_gateway_kafka.connection import Connection
+from mesh_gateway_kafka.records import Record, encode
+
+BATCH_OVERHEAD = 70
+"""Bytes of a record batch beside its records (61), rounded up."""
+
+KEYS = 4096
+"""Keys whose partition hash is remembered: murmur2 in Python costs 5 µs for a key of 20 bytes."""
+
+STOP_SECONDS = 5.0
+"""For a producer to end in order; then it is abandoned (aiokafka #659: `stop` waits for brokers that are gone)."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What became of the events of one publish, by index."""
+
+    failed: set[int] = field(default_factory=set)
+    unknown: set[int] = field(default_factory=set)
+    refused: dict[int, EventError] = field(default_factory=dict)
+    error: TransportError | None = None
+
+    def lose(self, indexes: Sequence[int], error: TransportError, *, certain: bool) -> None:
+        (self.failed if certain else self.unknown).update(indexes)
+        self.error = self.error or error
+
+    def speak(self) -> None:
+        """Raises `PublishError` unless everything is durable."""
+        if self.failed or self.unknown or self.refused:
+            why = self.error or next(iter(self.refused.values()))
+            raise PublishError(
+                str(why),
+                failed=self.failed,
+                unknown=self.unknown,
+                refused=self.refused,
+                retry_after=getattr(why, "retry_after", None),
+            ) from why
+
+
+class Publisher:
+    """One producer for all topics. `publish` may be called concurrently; `open` and `close` have one owner.
+
+    `exists` raises `TransportError` when there is no such topic, or we may not see it.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        compression: str,
+        max_record_bytes: int,
+        deadline: float,
+        exists: Callable[[str], Awaitable[object]],
+        make: Callable[..., AIOKafkaProducer] = AIOKafkaProducer,
+    ) -> None:
+        self._exists = exists
+        self._settings = producer_settings(connection, compression, max_record_bytes)
+        self._limit = max_record_bytes
+        self._deadline = deadline
+        self._make = make
+        self._producer: AIOKafkaProducer | None = None
+        self._replacing = asyncio.Lock()
+        self._turn = count()
+        self._hashes: dict[bytes, int] = {}
+        self._sending: dict[tuple[str, int], asyncio.Lock] = {}
+        self.replaced = 0
+        """Producers that were given up."""
+
+    async def open(self) -> None:
+        """Start a producer. Raises `TransportError`."""
+        producer = self._make(**self._settings)
+        try:
+            await producer.start()
+        except errors.KafkaError as error:
+            await _stop(producer)
+            raise faults.meant(error, "start a producer") from error
+        except BaseException:
+            await _stop(producer)
+            raise
+        self._producer = producer
+
+    async def close(self) -> None:
+        """End what is under way and disconnect; bounded."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stop(producer)
+
+    async def publish(self, topic: str, events: Sequence[Event]) -> None:
+        """Durable on all in-sync replicas when it returns. Raises `PublishError`, or another
+        `TransportError` when nothing was stored.
+        """
+        producer = await self._current()
+        verdict = Verdict()
+        pending = set(range(len(events)))
+        try:
+            async with asyncio.timeout(self._deadline):
+                shares = await self._shares(producer, topic, events, verdict, pending)
+                if len(shares) == 1:
+                    [(partition, share)] = shares.items()
+                    await self._send(producer, topic, partition, share, verdict, pending)
+                else:
+                    async with asyncio.TaskGroup() as tasks:
+                        for partition, share in shares.items():
+                            tasks.create_task(self._send(producer, topic, partition, share, verdict, pending))
+        except TimeoutError:
+            why = ConnectionLost(f"Kafka has not confirmed within {self._deadline:g} s", retry_after=1)
+            verdict.lose(sorted(pending), why, certain=False)
+            await self._replace(producer)
+        if verdict.error is not None and isinstance(verdict.error.__cause__, faults.FATAL):
+            await self._replace(producer)
+        verdict.speak()
+
+    async def _current(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            async with self._replacing:
+                if self._producer is None:
+                    await self.open()
+        assert self._producer is not None
+        return self._producer
+
+    async def _replace(self, producer: AIOKafkaProducer) -> None:
+        """Give this producer up; the next publish starts another. Others that use it learn that nothing is known."""
+        if self._producer is producer:
+            self._producer = None
+            self.replaced += 1
+            await _abandon(producer)
+
+    async def _shares(
+        self,
+        producer: AIOKafkaProducer,
+        topic: str,
+        events: Sequence[Event],
+        verdict: Verdict,
+        pending: set[int],
+    ) -> dict[int, list[tuple[int, Record]]]:
+        """Records by partition: of a key always the same one, without a key one that changes with every publish."""
+        try:
+            if producer.client.cluster.partitions_for_topic(topic) is None:
+                await self._exists(topic)  # raises at once what aiokafka would wait ten seconds for
+            partitions = len(await producer.partitions_for(topic))
+        except errors.KafkaError as error:
+            raise faults.meant(error, f"publish to topic {topic}") from error
+        anywhere = next(self._turn) % partitions
+        shares: dict[int, list[tuple[int, Record]]] = {}
+        for index, event in enumerate(events):
+            record = encode(event)
+            if record.size + BATCH_OVERHEAD > self._limit:
+                pending.discard(index)
+                verdict.refused[index] = EventTooLarge(
+                    f"the event makes a Kafka record of {record.size} bytes, the limit (maxRecordBytes) is {self._limit}"
+                )
+                continue
+            partition = anywhere if record.key is None else self._hash(record.key) % partitions
+            share = shares.get(partition)
+            if share is None:
+                shares[partition] = [(index, record)]
+            else:
+                share.append((index, record))
+        return shares
+
+    def _hash(self, key: bytes) -> int:
+        """Kafka's own hash, so that a key lies where Java's and Knative's producers put it."""
+        found = self._hashes.get(key)
+        if found is None:
+            if len(self._hashes) >= KEYS:
+                self._hashes.clear()
+            found = self._hashes[key] = murmur2(key) & 0x7FFFFFFF
+        return found
+
+    async def _send(
+        self,
+        producer: AIOKafkaProducer,
+        topic: str,
+        partition: int,
+        share: list[tuple[int, Record]],
+        verdict: Verdict,
+        pending: set[int],
+    ) -> None:
+        """One partition's records, batch after batch: were the first lost and the second stored, order would be broken."""
+        async with self._turns(topic, partition):
+            await self._send_in_turn(producer, topic, partition, share, verdict, pending)
+
+    def _turns(self, topic: str, partition: int) -> asyncio.Lock:
+        """Publishes to one partition take turns: aiokafka's own queue for it times out under a crowd."""
+        lock = self._sending.get((topic, partition))
+        if lock is None:
+            lock = self._sending[topic, partition] = asyncio.Lock()
+        return lock
+
+    async def _send_in_turn(
+        self,
+        producer: AIOKafkaProducer,
+        topic: str,
+        partition: int,
+        share: list[tuple[int, Record]],
+        verdict: Verdict,
+        pending: set[int],
+    ) -> None:
+        at = 0
+        while at < len(share):
+            batch = producer.create_batch()
+            indexes: list[int] = []
+            while at < len(share):
+                index, record = share[at]
+                if (
+                    batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
+                    is None
+                ):
+                    break
+                indexes.append(index)
+                at += 1
+            if not await self._deliver(producer, batch, topic, partition, indexes, verdict):
+                pending.difference_update(indexes)
+                rest = [index for index, _ in share[at:]]
+                if rest:
+                    assert verdict.error is not None
+                    verdict.lose(rest, verdict.error, certain=True)
+                    pending.difference_update(rest)
+                return
+            pending.difference_update(indexes)
+
+    async def _deliver(
+        self,
+        producer: AIOKafkaProducer,
+        batch: Any,
+        topic: str,
+        partition: int,
+        indexes: list[int],
+        verdict: Verdict,
+    ) -> bool:
+        doing = f"publish to topic {topic}"
+        handed_over = False
+        try:
+            ending = await producer.send_batch(batch, topic, partition=partition)
+            handed_over = True
+            await ending
+        except errors.KafkaError as error:
+            meaning = faults.meant(error, doing)
+            meaning.__cause__ = error
+            verdict.lose(indexes, meaning, certain=not handed_over or isinstance(error, faults.CERTAIN))
+            return False
+        return True
+
+
+def producer_settings(connection: Connection, compression: str, max_record_bytes: int) -> dict[str, Any]:
+    """Every setting that decides whether an event is safe, none of them left to a default."""
+    return connection.settings | {
+        "acks": "all",
+        "enable_idempotence": True,
+        # The group commit in front of this has batched already: waiting longer would only cost time.
+        "linger_ms": 0,
+        "compression_type": None if compression == "none" else compression,
+        "max_batch_size": max_record_bytes,
+        "max_request_size": max_record_bytes + 4096,
+    }
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """In order if that is possible in time."""
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await producer.stop()
+    except (TimeoutError, errors.KafkaError):
+        await _abandon(producer)
+
+
+async def _abandon(producer: AIOKafkaProducer) -> None:
+    """Without flushing: what it still holds has been called unknown already, and must not land minutes later.
+
+    aiokafka has no public way to do this; the range of versions in pyproject is narrow for its sake.
+    """
+    producer._closed = True
+    sender = producer._sender
+    if sender is not None:
+        await sender.close()
+    await producer.client.close()

@@ -1,0 +1,111 @@
+"""Event ↔ Kafka record: the CloudEvents Kafka protocol binding 1.0.2, binary content mode written, both read.
+
+A header `ce_<name>` for each attribute, its value in UTF-8 and nothing encoded; `content-type` for the content
+type; the key is the extension `partitionkey`. Knative's Kafka Broker reads and writes the same. What the binding
+has no room for travels in two headers of our own, which other readers ignore: see `mesh_gateway.wire.beside`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from mesh_gateway import attributes as rules
+from mesh_gateway.errors import InvalidEvent
+from mesh_gateway.event import Event
+from mesh_gateway.wire import beside, json
+
+KINDS = "mesh-kinds"
+HEADERS = "mesh-headers"
+CONTENT_TYPE = "content-type"
+STRUCTURED = b"application/cloudevents"
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Record(NamedTuple):
+    """A record as it is published."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+
+    @property
+    def size(self) -> int:
+        """Bytes in a batch, at most: 12 for lengths and offsets of the record, 6 for those of a header."""
+        size = 36 + len(self.key or b"") + len(self.value or b"")
+        return size + sum(len(name) + len(value) + 8 for name, value in self.headers)
+
+
+_names: dict[str, str] = {}
+"""Header names of attributes, both ways; bounded, because names are strangers' choice."""
+
+_NAMES = 512
+
+
+def encode(event: Event) -> Record:
+    """The record of an event. Without data the value is null (3.2.2); a key only where there is a `partitionkey`."""
+    attributes = event.attributes
+    headers: list[tuple[str, bytes]] = []
+    for name, value in attributes.items():
+        if name == "datacontenttype":
+            headers.append((CONTENT_TYPE, value.encode()))
+        else:
+            headers.append((_names.get(name) or _header(name), value.encode()))
+    if event.kinds:
+        headers.append((KINDS, beside.written(event.kinds)))
+    if event.headers:
+        headers.append((HEADERS, beside.written(event.headers)))
+    key = attributes.get("partitionkey")
+    return Record(None if key is None else key.encode(), event.data, headers)
+
+
+def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:
+    """The event of a record. Raises `InvalidEvent` when it is none.
+
+    Of a header that stands twice the last counts, as in Knative's reader.
+    """
+    attributes: dict[str, str] = {}
+    content_type = kinds = passed = None
+    try:
+        for name, text in headers:
+            if name[:3] == "ce_":
+                attributes[name[3:]] = text.decode()
+            elif name == CONTENT_TYPE:
+                content_type = text
+            elif name == KINDS:
+                kinds = beside.kinds(text)
+            elif name == HEADERS:
+                passed = beside.headers(text)
+    except UnicodeDecodeError:
+        raise InvalidEvent(f"the header {name} is not UTF-8") from None
+    except AttributeError:
+        raise InvalidEvent(f"the header {name} has no value") from None
+    if content_type is not None and content_type[:23].lower() == STRUCTURED:
+        return _structured(value, passed)
+    if "specversion" not in attributes:
+        raise InvalidEvent(
+            "no CloudEvent: there is neither a ce_specversion header nor a content-type application/cloudevents+json"
+        )
+    # Some SDKs write it beside the header that counts (3.2.1).
+    attributes.pop("datacontenttype", None)
+    if content_type:
+        attributes["datacontenttype"] = content_type.decode("utf-8", "replace")
+    faults = rules.faults(attributes)
+    if faults:
+        raise InvalidEvent(faults)
+    return Event(attributes, value, kinds, passed)
+
+
+def _structured(value: bytes | None, passed: dict[str, str] | None) -> Event:
+    if value is None:
+        raise InvalidEvent("the content type says a structured event, and there is no value")
+    event = json.decode(value)
+    return Event(event.attributes, event.data, event.kinds, passed) if passed else event
+
+
+def _header(attribute: str) -> str:
+    if len(_names) >= _NAMES:
+        _names.clear()
+    name = _names[attribute] = "ce_" + attribute
+    return name
