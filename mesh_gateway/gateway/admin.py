@@ -11,7 +11,7 @@ import asyncio
 import hmac
 import ipaddress
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -27,6 +27,7 @@ from mesh_gateway.delivery.watch import Watches
 from mesh_gateway.errors import TransportError, Unsupported
 from mesh_gateway.gateway import deadletters
 from mesh_gateway.gateway.assembly import BrokerParts, Parts
+from mesh_gateway.transport.contract import Stored
 
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/startupz"})
 """Probes carry no secrets and ask for none."""
@@ -188,13 +189,11 @@ class Api:
         limit = _number(request.query_params.get("limit"), default=100, most=MAX_PAGE)
         named = request.query_params.get("broker")
         after = request.query_params.get("after")
-        if after is not None and not after.isdecimal():
-            raise HTTPException(400, f"after={after!r} is not a position")
         homes = [self._home(named)] if named else list(self._gateway.parts.brokers.values())
         items: list[dict[str, Any]] = []
         following = None
         for home in homes:
-            letters = await deadletters.page(home, after=after, limit=limit - len(items))
+            letters = await _page(home, after, limit - len(items))
             items += [deadletters.row(home.spec.key, letter) for letter in letters]
             following = letters[-1].position if letters else None
             if len(items) >= limit:
@@ -283,6 +282,16 @@ def _number(text: str | None, *, default: int, most: int) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= most:
         raise HTTPException(400, f"limit={text!r}: a whole number from 1 to {most}")
     return int(text)
+
+
+async def _page(home: BrokerParts, after: str | None, limit: int) -> Sequence[Stored]:
+    """A page of dead letters; a position that the transport cannot read is the caller's mistake."""
+    try:
+        return await deadletters.page(home, after=after, limit=limit)
+    except Unsupported as error:
+        if after is None:
+            raise
+        raise HTTPException(400, f"after={after!r} is not a position: {error}") from error
 
 
 async def _json_object(request: Request) -> dict[str, Any]:

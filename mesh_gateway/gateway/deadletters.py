@@ -51,12 +51,14 @@ async def page(home: BrokerParts, *, after: str | None, limit: int) -> Sequence[
 
 
 async def at(home: BrokerParts, position: str) -> Stored | None:
-    """The dead letter at exactly this position."""
-    if not position.isdecimal():
-        return None
-    before = str(int(position) - 1)
-    found = await _browsable(home).browse(home.dead_letters.name, after=before, limit=1)
-    return found[0] if found and found[0].position == position else None
+    """The dead letter at exactly this position. Looks from the oldest on: what comes before a position, and
+    whether it is one at all, only the transport knows. Raises `TransportError`.
+    """
+    async for letters in _pages(home):
+        for letter in letters:
+            if letter.position == position:
+                return letter
+    return None
 
 
 def row(broker: str, letter: Stored) -> dict[str, Any]:

@@ -21,12 +21,20 @@ from tests.harness import (
     running,
     send_batch,
 )
+from tests.transports import ON_MAIN, Mesh
 
-BROKER = """
+BROKER = f"""
 apiVersion: eventing.knative.dev/v1
 kind: Broker
-metadata: {name: b}
+metadata: {{name: b}}
+spec: {{{ON_MAIN}}}
 """
+
+
+def embedded(documents: str, directory: Path, environment: dict[str, str] | None = None) -> GatewayProcess:
+    """A gateway without any Transport document, for what has nothing to do with transports."""
+    return GatewayProcess(documents.replace(f"spec: {{{ON_MAIN}}}", ""), directory, environment)
+
 
 CE = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/tests", "ce-type": "t"}
 
@@ -49,7 +57,7 @@ def waiting_for(count: int) -> Any:
     return lambda requests: len(requests) >= count
 
 
-async def test_filters_decide_who_gets_what_in_every_dialect(tmp_path: Path):
+async def test_filters_decide_who_gets_what_in_every_dialect(mesh: Mesh):
     async with Subscriber() as s:
         documents = BROKER + "".join(
             [
@@ -65,7 +73,7 @@ async def test_filters_decide_who_gets_what_in_every_dialect(tmp_path: Path):
                 trigger("all", s.url),
             ]
         )
-        gateway = GatewayProcess(documents, tmp_path)
+        gateway = mesh(documents)
         async with running(gateway):
             assert await one(gateway, ce_id="a", ce_type="order.created", ce_source="/shop/eu") == 202
             assert (
@@ -81,13 +89,13 @@ async def test_filters_decide_who_gets_what_in_every_dialect(tmp_path: Path):
     }  # fmt: skip
 
 
-async def test_a_reply_is_a_new_event_and_a_loop_of_replies_ends_in_the_dead_letters(tmp_path: Path):
+async def test_a_reply_is_a_new_event_and_a_loop_of_replies_ends_in_the_dead_letters(mesh: Mesh):
     def answer(request: Request) -> Answer:
         number = int(request.id) + 1
         return Answer(200, {**CE, "ce-id": str(number), "ce-type": "t"})
 
     async with Subscriber(answer) as s:
-        gateway = GatewayProcess(BROKER + trigger("echo", s.url), tmp_path)
+        gateway = mesh(BROKER + trigger("echo", s.url))
         async with running(gateway):
             assert await one(gateway, ce_knativebrokerttl="6") == 202
             await s.received(waiting_for(5))
@@ -100,13 +108,13 @@ async def test_a_reply_is_a_new_event_and_a_loop_of_replies_ends_in_the_dead_let
     assert "reply refused" in letter["reason"]
 
 
-async def test_what_a_subscriber_refuses_goes_to_the_dead_letter_sink_with_the_reason(tmp_path: Path):
+async def test_what_a_subscriber_refuses_goes_to_the_dead_letter_sink_with_the_reason(mesh: Mesh):
     def answer(request: Request) -> Answer:
         return Answer(422, body=b"no such customer") if request.path == "/billing" else Answer()
 
     async with Subscriber(answer) as s:
         letters = f'delivery: {{retry: 3, deadLetterSink: {{uri: "{s.url}/letters"}}}}'
-        gateway = GatewayProcess(BROKER + trigger("billing", s.url, letters), tmp_path)
+        gateway = mesh(BROKER + trigger("billing", s.url, letters))
         async with running(gateway):
             await one(gateway)
             await s.received(waiting_for(2))
@@ -120,7 +128,7 @@ async def test_what_a_subscriber_refuses_goes_to_the_dead_letter_sink_with_the_r
     assert "prefer" not in letter.headers
 
 
-async def test_dead_letters_are_listed_shown_and_redriven_to_the_trigger_that_failed_only(tmp_path: Path):
+async def test_dead_letters_are_listed_shown_and_redriven_to_the_trigger_that_failed_only(mesh: Mesh):
     broken = True
 
     def answer(request: Request) -> Answer:
@@ -128,7 +136,7 @@ async def test_dead_letters_are_listed_shown_and_redriven_to_the_trigger_that_fa
 
     async with Subscriber(answer) as s:
         documents = BROKER + trigger("fragile", s.url, "delivery: {retry: 0}") + trigger("sound", s.url)
-        gateway = GatewayProcess(documents, tmp_path)
+        gateway = mesh(documents)
         async with running(gateway):
             await send_batch(gateway, "/default/b", ["1", "2", "3"])
             await s.received(waiting_for(6))
@@ -145,16 +153,17 @@ async def test_dead_letters_are_listed_shown_and_redriven_to_the_trigger_that_fa
             after = (await gateway.status())["brokers"][0]["dead_letters"]
 
     assert (before, after) == (3, 1)
-    assert [item["id"] for item in page["items"] + rest["items"]] == ["1", "2", "3"]
+    listed = [item["id"] for item in page["items"] + rest["items"]]
+    assert sorted(listed) == ["1", "2", "3"]  # three attempts at once: they may end in any order
     assert shown["event"]["meshtrigger"] == "default/fragile"
     assert (dry["matched"], dry["redriven"]) == (3, 0)
     assert dry["by_reason"] == {"status 500": 3}
     assert (wet["matched"], wet["redriven"]) == (2, 2)
     assert s.ids("/sound") == s.ids("/sound")[:3]
-    assert s.ids("/fragile")[3:] == ["1", "2"]
+    assert sorted(s.ids("/fragile")[3:]) == sorted(listed[:2]), "the oldest first"
     again = [r for r in s.requests if r.path == "/fragile"][3]
     assert not any(name.startswith(("ce-mesh", "ce-knativeerror")) for name in again.headers)
-    assert [item["id"] for item in left["items"]] == ["3"]
+    assert [item["id"] for item in left["items"]] == listed[2:]
 
 
 async def redrive(gateway: GatewayProcess, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +178,7 @@ async def redrive(gateway: GatewayProcess, wanted: dict[str, Any]) -> dict[str, 
     return await asyncio.to_thread(ask)
 
 
-async def test_ordered_delivery_keeps_each_keys_order_through_retries(tmp_path: Path):
+async def test_ordered_delivery_keeps_each_keys_order_through_retries(mesh: Mesh):
     seen: dict[str, int] = {}
 
     def answer(request: Request) -> Answer:
@@ -179,7 +188,7 @@ async def test_ordered_delivery_keeps_each_keys_order_through_retries(tmp_path: 
     async with Subscriber(answer) as s:
         delivery = "delivery: {retry: 5, backoffPolicy: linear, backoffDelay: PT0.02S}"
         ordered = "kafka.eventing.knative.dev/delivery.order: ordered, mesh-gateway.dev/window: '20'"
-        gateway = GatewayProcess(BROKER + trigger("t", s.url, delivery, ordered), tmp_path)
+        gateway = mesh(BROKER + trigger("t", s.url, delivery, ordered))
         async with running(gateway):
             for key in "abc":
                 for first in range(0, 100, 50):
@@ -192,10 +201,10 @@ async def test_ordered_delivery_keeps_each_keys_order_through_retries(tmp_path: 
         assert accepted == [f"{key}{n:03}" for n in range(100)]
 
 
-async def test_a_dedicated_trigger_starts_where_it_is_told(tmp_path: Path):
+async def test_a_dedicated_trigger_starts_where_it_is_told(mesh: Mesh):
     async with Subscriber() as s:
         base = BROKER + trigger("first", s.url)
-        gateway = GatewayProcess(base, tmp_path)
+        gateway = mesh(base)
         async with running(gateway):
             await send_batch(gateway, "/default/b", ["old1", "old2"])
             await s.received(waiting_for(2))
@@ -207,7 +216,7 @@ async def test_a_dedicated_trigger_starts_where_it_is_told(tmp_path: Path):
         early = trigger(
             "early", s.url, annotations="mesh-gateway.dev/read: dedicated, mesh-gateway.dev/start: earliest"
         )
-        gateway.file.write_text(base + late + early)
+        mesh.rewrite(gateway, base + late + early)
         async with running(gateway):
             await send_batch(gateway, "/default/b", ["new"])
             await s.received(waiting_for(7))
@@ -216,16 +225,18 @@ async def test_a_dedicated_trigger_starts_where_it_is_told(tmp_path: Path):
     assert s.ids("/early") == ["old1", "old2", "new"]
 
 
-async def test_broker_to_broker_in_one_gateway_needs_no_http(tmp_path: Path):
+async def test_broker_to_broker_in_one_gateway_needs_no_http(mesh: Mesh):
     async with Subscriber() as s:
         documents = f"""
 apiVersion: eventing.knative.dev/v1
 kind: Broker
 metadata: {{name: b}}
+spec: {{{ON_MAIN}}}
 ---
 apiVersion: eventing.knative.dev/v1
 kind: Broker
 metadata: {{name: second}}
+spec: {{{ON_MAIN}}}
 ---
 apiVersion: eventing.knative.dev/v1
 kind: Trigger
@@ -237,7 +248,7 @@ kind: Trigger
 metadata: {{name: end}}
 spec: {{broker: second, subscriber: {{uri: "{s.url}/end"}}}}
 """
-        gateway = GatewayProcess(documents, tmp_path)
+        gateway = mesh(documents)
         async with running(gateway):
             await one(gateway, traceparent="00-1")
             (request,) = await s.received(waiting_for(1))
@@ -246,10 +257,10 @@ spec: {{broker: second, subscriber: {{uri: "{s.url}/end"}}}}
     assert request.headers["traceparent"] == "00-1"
 
 
-async def test_a_full_window_with_overflow_block_holds_the_reader_and_loses_nothing(tmp_path: Path):
+async def test_a_full_window_with_overflow_block_holds_the_reader_and_loses_nothing(mesh: Mesh):
     async with Subscriber() as s:
         annotations = "mesh-gateway.dev/overflow: block, mesh-gateway.dev/window: '5'"
-        gateway = GatewayProcess(BROKER + trigger("t", s.url, annotations=annotations), tmp_path)
+        gateway = mesh(BROKER + trigger("t", s.url, annotations=annotations))
         async with running(gateway):
             await send_batch(gateway, "/default/b", [str(n) for n in range(500)])
             await s.received(waiting_for(500))
@@ -264,7 +275,7 @@ async def test_the_admin_api_asks_for_its_token_and_web_pages_are_refused(tmp_pa
         "apiVersion: mesh-gateway.dev/v1alpha1\nkind: Gateway\nmetadata: {name: g}\n"
         "spec: {admin: {token: {valueFrom: {env: ADMIN}}}}\n---" + BROKER
     )
-    gateway = GatewayProcess(documents, tmp_path, {"ADMIN": "s3cret-canary"})
+    gateway = embedded(documents, tmp_path, {"ADMIN": "s3cret-canary"})
     base = f"http://127.0.0.1:{gateway.admin}"
 
     def get(path: str, **headers: str) -> int:
@@ -295,7 +306,7 @@ async def test_without_a_token_a_name_that_dns_decides_is_refused(tmp_path: Path
     import urllib.error
     import urllib.request
 
-    gateway = GatewayProcess(BROKER, tmp_path)
+    gateway = embedded(BROKER, tmp_path)
 
     def ask() -> int:
         url = f"http://127.0.0.1:{gateway.admin}/api/v1/status"
@@ -315,7 +326,7 @@ async def test_every_metric_that_is_documented_is_exported_and_the_other_way_rou
     import re
 
     async with Subscriber() as s:
-        gateway = GatewayProcess(BROKER + trigger("t", s.url), tmp_path)
+        gateway = embedded(BROKER + trigger("t", s.url), tmp_path)
         async with running(gateway):
             await one(gateway)
             await s.received(waiting_for(1))
@@ -329,7 +340,7 @@ async def test_every_metric_that_is_documented_is_exported_and_the_other_way_rou
 
 
 async def test_ready_is_said_within_the_line_that_carries_the_addresses(tmp_path: Path):
-    gateway = GatewayProcess(BROKER, tmp_path)
+    gateway = embedded(BROKER, tmp_path)
     async with running(gateway):
         await gateway.terminate()
 
@@ -344,7 +355,7 @@ async def test_a_hanging_subscriber_does_not_hold_up_a_stop_longer_than_its_grac
         "spec: {drainTimeout: PT0.5S}\n---" + BROKER
     )
     async with Subscriber(lambda request: HANG) as s:
-        gateway = GatewayProcess(documents + trigger("t", s.url), tmp_path)
+        gateway = embedded(documents + trigger("t", s.url), tmp_path)
         async with running(gateway):
             await one(gateway)
             await s.received(waiting_for(1))
@@ -362,14 +373,14 @@ async def test_a_hanging_subscriber_does_not_hold_up_a_stop_longer_than_its_grac
      ({"content_type": "application/cloudevents+xml"}, 415), ({"ce_knativebrokerttl": "1"}, 400)],
 )  # fmt: skip
 async def test_a_wrong_event_is_answered_with_the_right_status(tmp_path: Path, headers, status):
-    gateway = GatewayProcess(BROKER, tmp_path)
+    gateway = embedded(BROKER, tmp_path)
     async with running(gateway):
         assert await one(gateway, **headers) == status
 
 
-async def test_a_producer_keeps_its_connection_over_many_events(tmp_path: Path):
+async def test_a_producer_keeps_its_connection_over_many_events(mesh: Mesh):
     async with Subscriber() as s:
-        gateway = GatewayProcess(BROKER + trigger("t", s.url), tmp_path)
+        gateway = mesh(BROKER + trigger("t", s.url))
         async with running(gateway):
             producer = Producer(gateway.ingress, "/default/b/")
             await producer.send(str(n) for n in range(200))

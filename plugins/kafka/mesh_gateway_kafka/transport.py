@@ -59,14 +59,14 @@ class Cluster:
     def __init__(self, link: Connection, options: KafkaOptions) -> None:
         self.link = link
         self.admin = AIOKafkaAdminClient(**link.settings)
+        self.offsets = Offsets(link, self.admin)
         self.publisher = Publisher(
             link,
             compression=options.compression,
             max_record_bytes=options.max_record_bytes,
             deadline=options.publish_timeout,
-            exists=lambda topic: self.offsets.partitions(topic),
+            exists=self.offsets.partitions,
         )
-        self.offsets = Offsets(link, self.admin)
         self.watch = Watch(self.admin)
         self.subscriptions: set[KafkaSubscription] = set()
         self._watching: asyncio.Task[None] | None = None

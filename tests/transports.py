@@ -1,0 +1,89 @@
+"""The transports that whole-gateway tests run over, each with names of its own for every test."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.harness import GatewayProcess
+
+REQUIRED = os.environ.get("MESH_REQUIRE_SERVICES") == "1"
+
+DOCUMENT = """
+---
+apiVersion: mesh-gateway.dev/v1alpha1
+kind: Transport
+metadata: {{name: main}}
+spec: {{kind: {kind}, options: {{{options}}}}}
+"""
+
+
+@dataclass(frozen=True)
+class Backing:
+    """A transport with a server behind it."""
+
+    kind: str
+    variable: str = ""
+    """The environment variable that says where the server is."""
+    options: str = ""
+    """Of its Transport document; `{own}` is a prefix that no other test has."""
+    lacks: frozenset[str] = field(default_factory=frozenset)
+    """What it refuses, and says so: `groups`, `order`, `browse`."""
+
+    @property
+    def server(self) -> str:
+        return os.environ.get(self.variable, "")
+
+    def document(self, own: str) -> str:
+        return DOCUMENT.format(kind=self.kind, options=self.options.format(own=own, server=self.server))
+
+    def skip_if_absent(self) -> None:
+        """Skip aloud without a server; fail where servers are required."""
+        if self.variable and not self.server:
+            if REQUIRED:
+                pytest.fail(f"{self.variable} is not set: scripts/services up {self.kind}")
+            pytest.skip(f"no server for {self.kind}: scripts/services up {self.kind}, then eval its env")
+
+    def skip_without(self, ability: str) -> None:
+        """Skip a story that this transport refuses to tell."""
+        if ability in self.lacks:
+            pytest.skip(f"{self.kind} declares that it has no {ability}; lint refuses such a document")
+
+
+EMBEDDED = Backing("embedded")
+KAFKA = Backing(
+    "kafka",
+    "MESH_TEST_KAFKA",
+    'bootstrapServers: "{server}", partitions: 3, topic: "{own}-{{namespace}}-{{broker}}", '
+    'group: "{own}.{{namespace}}.{{broker}}"',
+)
+BACKINGS = (EMBEDDED, KAFKA)
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Makes gateways whose brokers lie on one transport: `ON_MAIN` is the line that puts them there."""
+
+    backing: Backing
+    directory: Path
+    own: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:10]}")
+
+    def __call__(
+        self, documents: str, name: str = "", environment: Mapping[str, str] | None = None
+    ) -> GatewayProcess:
+        """A gateway; several of one mesh (each with a `name`) share its channels."""
+        directory = self.directory / name if name else self.directory
+        directory.mkdir(exist_ok=True)
+        return GatewayProcess(documents + self.backing.document(self.own), directory, environment)
+
+    def rewrite(self, gateway: GatewayProcess, documents: str) -> None:
+        """Give a gateway other documents, over the same channels."""
+        gateway.file.write_text(documents + self.backing.document(self.own))
+
+
+ON_MAIN = "config: {apiVersion: mesh-gateway.dev/v1alpha1, kind: Transport, name: main}"
