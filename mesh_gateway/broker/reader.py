@@ -45,6 +45,8 @@ class Reader:
         self.router = router
         self.received = 0
         self.unmatched = 0
+        self.begun = asyncio.Event()
+        """Set once it has subscribed: from then on its group misses nothing, wherever it starts."""
         self._start = start
         self._gate = gate
         self._watches = watches
@@ -64,6 +66,7 @@ class Reader:
         """Read until cancelled; what is done by then is settled on the way out."""
         subscription = await self.channel.subscribe(self.group, self._start)
         ledger = self._ledger = Ledger(subscription)
+        self.begun.set()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(ledger.run())

@@ -71,15 +71,19 @@ class Mesh:
             await end(links)
 
     async def up(self) -> None:
-        """Returns once every transport is connected."""
+        """Returns once every transport is connected and every reader has subscribed."""
         for link in self.parts.links.values():
             await link.up.wait()
+        for reader in self.readers():
+            await reader.begun.wait()
 
     @property
     def ready(self) -> bool:
-        """Every transport can make events durable, and no part has failed for good."""
-        return all(link.up.is_set() for link in self.parts.links.values()) and not any(
-            part.state == "failed" for part in self.supervised.values()
+        """Every transport can make events durable, every group has begun, and no part has failed for good."""
+        return (
+            all(link.up.is_set() for link in self.parts.links.values())
+            and all(reader.begun.is_set() for reader in self.readers())
+            and not any(part.state == "failed" for part in self.supervised.values())
         )
 
     async def _finish_deliveries(self) -> None:
