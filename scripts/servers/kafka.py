@@ -21,8 +21,8 @@ from servers.node import Node
 VERSION = "4.4.0"
 ARTIFACTS = (f"org.apache.kafka:kafka_2.13:{VERSION}", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5")
 
-USERS = {"mesh": "mesh-secret", "nobody": "nobody-secret"}
-"""Of the SASL listener: `mesh` may do everything, `nobody` nothing."""
+USERS = {"mesh": "mesh-secret", "nobody": "nobody-secret", "writer": "writer-secret"}
+"""Of the SASL listener: `mesh` may do everything, the others nothing until a test gives them an ACL."""
 
 LOG4J = """<Configuration><Appenders><Console name="out"><PatternLayout pattern="%d %p %c %m%n"/></Console></Appenders>
 <Loggers><Root level="warn"><AppenderRef ref="out"/></Root></Loggers></Configuration>

@@ -94,7 +94,9 @@ class Publisher:
             await producer.start()
         except errors.KafkaError as error:
             await _stop(producer)
-            raise faults.meant(error, "start a producer") from error
+            raise faults.meant(
+                error, "start an idempotent producer (IdempotentWrite, or Write on a topic)"
+            ) from error
         except BaseException:
             await _stop(producer)
             raise

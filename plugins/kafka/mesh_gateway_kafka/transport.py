@@ -73,7 +73,6 @@ class Cluster:
 
     async def open(self) -> None:
         """Connect all of it. Raises `TransportError`; closed again then."""
-        await self.link.reach()
         try:
             await self.admin.start()
             await self.offsets.open()
@@ -146,7 +145,9 @@ class KafkaTransport:
     async def _connect(self, servers: tuple[str, ...]) -> None:
         async with self._connecting:
             if self._cluster is None:
-                cluster = Cluster(connection(self._options, servers), self._options)
+                link = connection(self._options, servers)
+                await link.reach()
+                cluster = Cluster(link, self._options)
                 await cluster.open()
                 self._cluster = cluster
 

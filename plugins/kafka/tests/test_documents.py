@@ -1,0 +1,120 @@
+"""Options, names, Knative's ConfigMap, and the settings that decide whether an event is safe."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from hypothesis import given
+from hypothesis import strategies as st
+from mesh_gateway_kafka import knative, letters
+from mesh_gateway_kafka.connection import connection
+from mesh_gateway_kafka.names import Names
+from mesh_gateway_kafka.options import KafkaOptions
+from mesh_gateway_kafka.publisher import producer_settings
+from mesh_gateway_kafka.subscription import consumer_settings
+from pydantic import ValidationError
+
+NAMES = Names("knative-broker-{namespace}-{broker}", "mesh-gateway.{namespace}.{broker}")
+
+
+def test_topics_and_groups_are_called_as_documented():
+    assert NAMES.topic("shop/orders") == "knative-broker-shop-orders"
+    assert NAMES.topic("shop/orders:dead-letters") == "knative-broker-shop-orders.dead-letters"
+    assert NAMES.topic("shop/orders:parked:billing") == "knative-broker-shop-orders.parked.billing"
+    assert NAMES.group("shop/orders", "shared") == "mesh-gateway.shop.orders"
+    assert NAMES.group("shop/orders", "billing") == "mesh-gateway.shop.orders.trigger.billing"
+    assert NAMES.group("shop/orders:parked:billing", "shared") == "mesh-gateway.shop.orders.parked.billing"
+    assert (
+        NAMES.group("shop/orders:dead-letters", "operators")
+        == "mesh-gateway.shop.orders.dead-letters.operators"
+    )
+
+
+def test_a_name_that_kafka_does_not_take_says_what_to_do():
+    with pytest.raises(ValueError, match="another template in the option `topic`"):
+        NAMES.topic(f"shop/{'b' * 250}")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"topic": "t-{name}"}, "may hold"),
+        ({"topic": "one-for-all"}, "has to hold"),
+        ({"partitions": 0}, "greater than or equal to 1"),
+        ({"bootstrap": "x:1"}, "Extra inputs"),
+        ({"maxRecordBytes": 1000}, "greater than or equal"),
+        ({"sasl": {"mechanism": "GSSAPI", "username": "u", "password": "p"}}, "PLAIN"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(options, says):
+    with pytest.raises(ValidationError, match=says):
+        KafkaOptions.model_validate(options)
+
+
+def test_every_option_is_described():
+    for name, field in KafkaOptions.model_fields.items():
+        assert field.description, name
+
+
+def test_a_password_shows_nowhere():
+    options = KafkaOptions.model_validate(
+        {"bootstrapServers": "a:1, b:2", "sasl": {"username": "u", "password": "s3cret"}}
+    )
+    link = connection(options, options.bootstrap_servers)
+
+    assert options.bootstrap_servers == ("a:1", "b:2")
+    assert link.protocol == "SASL_PLAINTEXT"
+    assert link.settings["sasl_plain_password"] == "s3cret"
+    assert "s3cret" not in f"{options!r} {options} {link!r} {link}"
+
+
+CONFIG_MAP = {
+    "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kafka-broker-config", "namespace": "knative-eventing"},
+    "data": {
+        "default.topic.partitions": "10", "default.topic.replication.factor": 3, "bootstrap.servers": "one:9092, two:9092",
+        "auth.secret.ref.name": "my-secret", "default.topic.config.retention.ms": "3600",
+    },
+}  # fmt: skip
+
+
+def test_knatives_config_map_is_read():
+    found = knative.read(tuple(knative.broker_options(CONFIG_MAP).items()))
+
+    assert found.servers == ("one:9092", "two:9092")
+    assert (found.partitions, found.replication) == (10, 3)
+    assert found.config == (("retention.ms", "3600"),)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"), [(None, "has no data"), ({"default.topic.partitions": "many"}, "whole number above 0")]
+)
+def test_a_config_map_that_cannot_be_read_says_why(data, says):
+    with pytest.raises(ValueError, match=says):
+        knative.broker_options({"data": data})
+
+
+async def test_nothing_that_decides_whether_an_event_is_safe_is_left_to_aiokafkas_defaults():
+    link = connection(KafkaOptions(), ("127.0.0.1:1",))
+
+    producer = AIOKafkaProducer(**producer_settings(link, "none", 1_048_588))
+    consumer = AIOKafkaConsumer(**consumer_settings(link, "g"))
+
+    assert producer._sender._acks == -1
+    assert producer._txn_manager is not None, "idempotent"
+    assert consumer._enable_auto_commit is False
+    assert consumer._auto_offset_reset == "none"
+    assert consumer._isolation_level == "read_committed"
+    assert consumer._check_crcs is True
+    assert consumer._rebalance_timeout_ms == 30_000
+    assert consumer._max_poll_interval_ms > 7 * 24 * 3600 * 1000
+    producer._closed = consumer._closed = True  # neither was started
+
+
+@given(st.sets(st.integers(0, 10_000), max_size=200))
+def test_removed_dead_letters_are_remembered_as_ranges(offsets):
+    assert set(letters.read(letters.written(offsets))) == offsets
+
+
+def test_metadata_that_somebody_else_wrote_removes_nothing():
+    assert letters.read("consumer-host-7") == []
+    assert letters.read("") == []
