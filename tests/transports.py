@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.harness import GatewayProcess
+
+SERVICES = Path(__file__).parent.parent / "scripts" / "services"
 
 REQUIRED = os.environ.get("MESH_REQUIRE_SERVICES") == "1"
 
@@ -34,6 +38,16 @@ class Backing:
     """Of its Transport document; `{own}` is a prefix that no other test has."""
     lacks: frozenset[str] = field(default_factory=frozenset)
     """What it refuses, and says so: `groups`, `order`, `browse`."""
+
+    durable: bool = True
+    """Whether the server keeps events when it is killed."""
+
+    async def service(self, verb: str) -> None:
+        """`start`, `stop` or `kill` the server."""
+        command = (sys.executable, str(SERVICES), verb, self.kind)
+        process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+        _, said = await process.communicate()
+        assert process.returncode == 0, said.decode()
 
     @property
     def server(self) -> str:

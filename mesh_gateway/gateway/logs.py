@@ -11,6 +11,9 @@ import structlog
 LONGEST_TEXT = 256
 """Characters of any logged value: a producer's attribute cannot flood the log."""
 
+CLIENTS = ("aiokafka", "aio_pika", "aiormq", "botocore", "urllib3")
+"""Client libraries log an error for every try while a server is down; the transports say once what it means."""
+
 
 def configure(level: str = "info", *, console: bool | None = None) -> None:
     """Route structlog, uvicorn and the client libraries through one set of processors."""
@@ -40,6 +43,8 @@ def configure(level: str = "info", *, console: bool | None = None) -> None:
     root.setLevel(number)
     for noisy in ("asyncio", "uvicorn.error", "uvicorn.access", "watchfiles"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    for client in CLIENTS:
+        logging.getLogger(client).setLevel(logging.CRITICAL if number > logging.DEBUG else logging.DEBUG)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(number),

@@ -101,7 +101,7 @@ async def test_a_wrong_password_is_named_and_not_shown(make, mechanism):
 
 
 async def test_a_user_without_acls_learns_which_one_is_missing(make):
-    with pytest.raises(NotPermitted, match="IdempotentWrite.*ACL"):
+    with pytest.raises(NotPermitted, match=r"IdempotentWrite.*ACL"):
         await make(**sasl("nobody", "nobody-secret")).open()
 
 

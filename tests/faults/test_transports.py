@@ -1,0 +1,147 @@
+"""What real brokers do to a gateway: killed under load, cut off, not there at the start. Nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Answer, GatewayProcess, Producer, Request, Subscriber, running
+from tests.transports import BACKINGS, ON_MAIN, Backing, Mesh
+
+PRODUCERS = 4
+BURST, BREATH = 10, 0.05
+"""Events in a row, and seconds before the next: some 600 a second, which one process can send and receive."""
+
+
+def documents(url: str) -> str:
+    """One broker, a trigger that gets everything and one whose subscriber refuses everything."""
+    return f"""
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {{name: b}}
+spec: {{{ON_MAIN}, delivery: {{retry: 5, backoffPolicy: linear, backoffDelay: PT0.05S}}}}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {{name: steady}}
+spec: {{broker: b, subscriber: {{uri: "{url}/steady"}}}}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {{name: refusing}}
+spec: {{broker: b, subscriber: {{uri: "{url}/refusing"}}, delivery: {{deadLetterSink: {{uri: "{url}/letters"}}}}}}
+"""
+
+
+REMOTE = [backing for backing in BACKINGS if backing.variable]
+
+
+def answer(request: Request) -> Answer:
+    return Answer(400 if request.path == "/refusing" else 202)
+
+
+@pytest.fixture(params=REMOTE, ids=lambda backing: backing.kind)
+def backing(request: pytest.FixtureRequest) -> Backing:
+    backing: Backing = request.param
+    backing.skip_if_absent()
+    return backing
+
+
+@pytest.fixture
+def mesh(backing: Backing, tmp_path: Path) -> Mesh:
+    return Mesh(backing, tmp_path)
+
+
+@contextlib.asynccontextmanager
+async def load(*gateways: GatewayProcess) -> AsyncIterator[list[Producer]]:
+    """Producers that never stop sending, until the block ends."""
+    producers = [Producer(gateway.ingress, "/default/b") for gateway in gateways for _ in range(PRODUCERS)]
+    stop = asyncio.Event()
+
+    async def send(producer: Producer, number: int) -> None:
+        sent = 0
+        while not stop.is_set():
+            await producer.send(f"{number}-{sent + n}" for n in range(BURST))
+            sent += BURST
+            await asyncio.sleep(BREATH)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number, producer in enumerate(producers):
+            tasks.create_task(send(producer, number))
+        try:
+            yield producers
+        finally:
+            stop.set()
+
+
+async def nothing_is_lost(subscriber: Subscriber, producers: list[Producer]) -> None:
+    """Every acknowledged event reaches both, in the end."""
+    acknowledged = {id for producer in producers for id in producer.acknowledged}
+    assert len(acknowledged) > 100, "the load did not bite"
+    for path in ("/steady", "/letters"):
+        try:
+            await subscriber.received(lambda _, path=path: acknowledged <= set(subscriber.ids(path)))
+        except TimeoutError:
+            missing = acknowledged - set(subscriber.ids(path))
+            raise AssertionError(
+                f"{len(missing)} of {len(acknowledged)} acknowledged events never reached {path}"
+            ) from None
+
+
+async def acknowledged_more(producers: list[Producer], count: int = 50) -> None:
+    """Returns once `count` more events were acknowledged: the load goes through."""
+    before = sum(len(producer.acknowledged) for producer in producers)
+    async with asyncio.timeout(60):
+        while sum(len(producer.acknowledged) for producer in producers) < before + count:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_gateway_that_is_killed_loses_nothing(mesh: Mesh):
+    chance = random.Random(4)
+    async with Subscriber(answer) as subscriber:
+        gateway = mesh(documents(subscriber.url))
+        async with load(gateway) as producers:
+            for _ in range(4):
+                async with running(gateway):
+                    await acknowledged_more(producers)
+                    await asyncio.sleep(0.3 * chance.random())
+                    await gateway.kill()
+            async with running(gateway):
+                await acknowledged_more(producers)
+        async with running(gateway):
+            await nothing_is_lost(subscriber, producers)
+
+
+async def test_a_server_that_is_killed_under_load_loses_nothing(mesh: Mesh):
+    if not mesh.backing.durable:
+        pytest.skip(f"the server behind {mesh.backing.kind} keeps everything in memory")
+    async with Subscriber(answer) as subscriber:
+        gateway = mesh(documents(subscriber.url))
+        async with running(gateway):
+            async with load(gateway) as producers:
+                for _ in range(3):
+                    await acknowledged_more(producers)
+                    await mesh.backing.service("kill")
+                    await mesh.backing.service("start")
+                await acknowledged_more(producers)
+            await nothing_is_lost(subscriber, producers)
+
+
+async def test_of_two_gateways_that_share_a_broker_one_is_killed_and_nothing_is_lost(mesh: Mesh):
+    async with Subscriber(answer) as subscriber:
+        first, second = (mesh(documents(subscriber.url), name) for name in ("first", "second"))
+        async with running(first), running(second):
+            async with load(first, second) as producers:
+                await acknowledged_more(producers, 400)
+                shares = [
+                    sum(t["delivered"] for t in (await g.status())["triggers"]) for g in (first, second)
+                ]
+                await first.kill()
+                await acknowledged_more(producers[PRODUCERS:], 100)
+            await nothing_is_lost(subscriber, producers)
+    assert all(shares), f"both took part: {shares}"
