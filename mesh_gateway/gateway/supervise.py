@@ -61,7 +61,7 @@ async def supervise(
             part.state = "running"
             began = time.monotonic()
             try:
-                await work()
+                await _uncancelled(work)
             except Exception as error:  # the one place where any exception ends
                 if time.monotonic() - began > CALM:
                     bugs = failures = 0
@@ -89,6 +89,20 @@ async def supervise(
     except asyncio.CancelledError:
         part.state = "stopped"
         raise
+
+
+async def _uncancelled(work: Callable[[], Awaitable[None]]) -> None:
+    """`work`; a cancellation that nobody has asked for is a bug like any other, and not an end in order.
+
+    It comes out of a client library that awaits a task which it has cancelled itself.
+    """
+    try:
+        await work()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise RuntimeError("was cancelled by something that it called") from None
 
 
 def only_transport(error: BaseException) -> bool:

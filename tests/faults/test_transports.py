@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -85,12 +86,16 @@ async def nothing_is_lost(subscriber: Subscriber, producers: list[Producer]) -> 
     assert len(acknowledged) > 100, "the load did not bite"
     for path in ("/steady", "/letters"):
         try:
-            await subscriber.received(lambda _, path=path: acknowledged <= set(subscriber.ids(path)))
+            await subscriber.received(partial(_all_there, subscriber, path, acknowledged))
         except TimeoutError:
             missing = acknowledged - set(subscriber.ids(path))
             raise AssertionError(
                 f"{len(missing)} of {len(acknowledged)} acknowledged events never reached {path}"
             ) from None
+
+
+def _all_there(subscriber: Subscriber, path: str, wanted: set[str], _: object) -> bool:
+    return wanted <= set(subscriber.ids(path))
 
 
 async def acknowledged_more(producers: list[Producer], count: int = 50) -> None:

@@ -68,3 +68,20 @@ async def test_being_cancelled_is_the_end():
         await running
 
     assert part.state == "stopped"
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_bug_and_the_part_is_started_again():
+    runs = 0
+
+    async def work() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise asyncio.CancelledError
+
+    async def sleep(seconds: float) -> None: ...
+
+    part = Part("p")
+    await supervise(part, work, sleep=sleep)
+
+    assert (runs, part.state) == (2, "stopped")

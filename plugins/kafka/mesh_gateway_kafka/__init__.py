@@ -4,6 +4,6 @@ Reading order: `options.py` and `names.py` (what the documents say, and what top
 `records.py` (event ↔ record), `watermark.py` (which offset may be committed: pure), `connection.py` and
 `faults.py` (how aiokafka is set up, and what its errors mean), `publisher.py`, `subscription.py` (one member of
 a consumer group), `partitions.py` (its partitions across rebalances), `topics.py`, `offsets.py`, `letters.py`
-(dead letters: browse and remove), `watch.py` (is the cluster still there), `transport.py` (all of it as the
+(dead letters: browse and remove), `watch.py` (is the cluster still there), `ending.py` (how clients end), `transport.py` (all of it as the
 contract), `knative.py` (Knative's ConfigMap).
 """

@@ -12,6 +12,7 @@ from mesh_gateway.errors import NotPermitted, TransportError
 from mesh_gateway.transport.contract import Check, Level
 from mesh_gateway_kafka import topics
 from mesh_gateway_kafka.connection import connection
+from mesh_gateway_kafka.ending import IN_ORDER, stop_admin
 from mesh_gateway_kafka.options import KafkaOptions
 
 CHECK_SECONDS = 4.0
@@ -68,7 +69,7 @@ async def checks(options: KafkaOptions, known: Sequence[str]) -> list[Check]:
             )
         )
     finally:
-        await admin.close()
+        await stop_admin(admin, IN_ORDER)
     return found
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from mesh_gateway.errors import ChannelGone, Unsupported
 from mesh_gateway.transport.contract import Start
 from mesh_gateway_kafka import faults
 from mesh_gateway_kafka.connection import Connection
+from mesh_gateway_kafka.ending import IN_ORDER, stop_consumer
 from mesh_gateway_kafka.subscription import consumer_settings
+
+log = logging.getLogger(__name__)
 
 COORDINATOR_SECONDS = 10.0
 """For a group's coordinator to be found: the first group of a cluster makes it create a topic of its own."""
@@ -32,8 +37,9 @@ class Offsets:
         """Connect the consumer that asks for the ends of partitions. Raises `KafkaError`."""
         await self._probe.start()
 
-    async def close(self) -> None:
-        await self._probe.stop()
+    async def close(self, seconds: float = IN_ORDER) -> None:
+        """Disconnect it; raises nothing."""
+        await stop_consumer(self._probe, seconds)
 
     async def committed(self, group: str, topic: str) -> dict[TopicPartition, Any]:
         """Offset and metadata by partition, of those that the group has committed. Raises `TransportError`."""
@@ -96,7 +102,17 @@ class Offsets:
             await consumer.start()
             await consumer.commit(dict(offsets))
         finally:
-            await consumer.stop()
+            await stop_consumer(consumer, IN_ORDER)
+
+    async def leave(self, group: str, member: str) -> None:
+        """Take a member out of a group that it could not leave itself; the others need not wait for its session to
+        end. Raises nothing: whoever is not there any more has left.
+        """
+        try:
+            coordinator = await self._admin.find_coordinator(group)
+            await self._admin._send_request(LeaveGroupRequest(group, member), coordinator)
+        except errors.KafkaError as error:
+            log.info("an earlier member of group %s stays until its session ends: %s", group, error)
 
     async def _begins(self, topic: str, start: Start) -> dict[TopicPartition, int]:
         bounds = await self.bounds(topic)
@@ -169,4 +185,4 @@ async def records(
                     return
                 yield record
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer, IN_ORDER)

@@ -20,6 +20,7 @@ from mesh_gateway.errors import ConnectionLost, EventError, EventTooLarge, Publi
 from mesh_gateway.event import Event
 from mesh_gateway_kafka import faults
 from mesh_gateway_kafka.connection import Connection
+from mesh_gateway_kafka.ending import IN_ORDER, LOST, abandon_producer, stop_producer
 from mesh_gateway_kafka.records import Record, encode
 
 BATCH_OVERHEAD = 70
@@ -27,9 +28,6 @@ BATCH_OVERHEAD = 70
 
 KEYS = 4096
 """Keys whose partition hash is remembered: murmur2 in Python costs 5 µs for a key of 20 bytes."""
-
-STOP_SECONDS = 5.0
-"""For a producer to end in order; then it is abandoned (aiokafka #659: `stop` waits for brokers that are gone)."""
 
 
 @dataclass(slots=True)
@@ -93,20 +91,20 @@ class Publisher:
         try:
             await producer.start()
         except errors.KafkaError as error:
-            await _stop(producer)
+            await stop_producer(producer, LOST)
             raise faults.meant(
                 error, "start an idempotent producer (IdempotentWrite, or Write on a topic)"
             ) from error
         except BaseException:
-            await _stop(producer)
+            await stop_producer(producer, LOST)
             raise
         self._producer = producer
 
-    async def close(self) -> None:
-        """End what is under way and disconnect; bounded."""
+    async def close(self, seconds: float = IN_ORDER) -> None:
+        """End what is under way within `seconds`, and disconnect."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _stop(producer)
+            await stop_producer(producer, seconds)
 
     async def publish(self, topic: str, events: Sequence[Event]) -> None:
         """Durable on all in-sync replicas when it returns. Raises `PublishError`, or another
@@ -146,7 +144,7 @@ class Publisher:
         if self._producer is producer:
             self._producer = None
             self.replaced += 1
-            await _abandon(producer)
+            await abandon_producer(producer)
 
     async def _shares(
         self,
@@ -276,24 +274,3 @@ def producer_settings(connection: Connection, compression: str, max_record_bytes
         "max_batch_size": max_record_bytes,
         "max_request_size": max_record_bytes + 4096,
     }
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    """In order if that is possible in time."""
-    try:
-        async with asyncio.timeout(STOP_SECONDS):
-            await producer.stop()
-    except (TimeoutError, errors.KafkaError):
-        await _abandon(producer)
-
-
-async def _abandon(producer: AIOKafkaProducer) -> None:
-    """Without flushing: what it still holds has been called unknown already, and must not land minutes later.
-
-    aiokafka has no public way to do this; the range of versions in pyproject is narrow for its sake.
-    """
-    producer._closed = True
-    sender = producer._sender
-    if sender is not None:
-        await sender.close()
-    await producer.client.close()

@@ -22,8 +22,10 @@ from mesh_gateway.transport.contract import Delivery
 from mesh_gateway.wire.unreadable import wrapped
 from mesh_gateway_kafka import faults
 from mesh_gateway_kafka.connection import Connection
+from mesh_gateway_kafka.ending import IN_ORDER, LOST, stop_consumer
 from mesh_gateway_kafka.partitions import Partitions
 from mesh_gateway_kafka.records import decode
+from mesh_gateway_kafka.watch import Watch
 from mesh_gateway_kafka.watermark import Watermark
 
 log = logging.getLogger(__name__)
@@ -35,8 +37,8 @@ COMMIT_EVERY = 0.05
 """Seconds between commits. One costs some 0.5 ms of CPU here and on the broker, 1 % of a core at this pace; a crash
 repeats what was settled in between."""
 
-CLOSE_SECONDS = 5.0
-"""For the last commit, and for leaving the group; then it is left to the session timeout (aiokafka #659)."""
+ASK_SECONDS = 5.0
+"""For a question to the brokers."""
 
 RETRY_SECONDS = 1.0
 """Before a commit or a dead letter that failed is tried again."""
@@ -54,7 +56,7 @@ Offsets = dict[TopicPartition, int]
 class KafkaSubscription:
     """Implements `Subscription`. A delivery's token is its partition's watermark and its offset.
 
-    `bury` publishes an unreadable record to the dead letters; `check` raises once the cluster is lost.
+    `bury` publishes an unreadable record to the dead letters; `left` is called once it has closed.
     """
 
     def __init__(
@@ -66,18 +68,20 @@ class KafkaSubscription:
         *,
         bury: Callable[[Event], Awaitable[None]],
         unreadable: Callable[[str, str], None],
-        check: Callable[[], None],
+        watch: Watch,
         trim: Callable[[Offsets], Awaitable[None]] | None,
         left: Callable[[KafkaSubscription], None],
         make: Callable[..., AIOKafkaConsumer] = AIOKafkaConsumer,
     ) -> None:
         self.channel, self.topic, self.group = channel, topic, group
         self._settings = consumer_settings(connection, group)
-        self._bury, self._unreadable, self._check, self._left = bury, unreadable, check, left
+        self._bury, self._unreadable, self._watch, self._left = bury, unreadable, watch, left
         self._trim = trim
         self._make = make
         self.partitions = Partitions(self.commit, self._forget_fetched)
         self._consumer: AIOKafkaConsumer
+        self.member = ""
+        """How the group knew us, once closed."""
         self._fetched: dict[TopicPartition, Sequence[Any]] = {}
         self._returned: deque[Delivery] = deque()
         self._broken: deque[tuple[Token, Any, str]] = deque()
@@ -94,10 +98,10 @@ class KafkaSubscription:
         try:
             await consumer.start()
         except errors.KafkaError as error:
-            await _stop(consumer)
+            await stop_consumer(consumer, LOST)
             raise faults.meant(error, f"read topic {self.topic}") from error
         except BaseException:
-            await _stop(consumer)
+            await stop_consumer(consumer, LOST)
             raise
         self._upkeep = asyncio.create_task(self._keep_up(), name=f"kafka commits of {self.group}")
 
@@ -145,7 +149,7 @@ class KafkaSubscription:
         self._heard = now
         ours = list(self.partitions.watermarks)
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
+            async with asyncio.timeout(ASK_SECONDS):
                 ends = await self._consumer.end_offsets(ours)
                 behind = [p for p in ours if ends[p] > await self._consumer.position(p)]
         except (TimeoutError, errors.KafkaError) as error:
@@ -234,18 +238,20 @@ class KafkaSubscription:
         if self._closed:
             return
         self._closed = True
-        self._left(self)
+        seconds = LOST if self._watch.lost else IN_ORDER
+        self.member = self._consumer._coordinator.member_id
         if self._upkeep is not None:
             self._upkeep.cancel()
             await asyncio.gather(self._upkeep, return_exceptions=True)
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._trimmed(await self.commit())
         except (TimeoutError, errors.KafkaError) as error:
             log.info(
                 "what was settled last on %s is not committed, it will come again: %s", self.topic, error
             )
-        await _stop(self._consumer)
+        await stop_consumer(self._consumer, seconds)
+        self._left(self)
 
     # ── commits and unreadable records ───────────────────────────────────────────────────────
 
@@ -328,7 +334,7 @@ class KafkaSubscription:
     def _refuse_if_lost(self) -> None:
         if self._closed:
             raise ConnectionLost("the subscription is closed")
-        self._check()
+        self._watch.check()
 
 
 def consumer_settings(connection: Connection, group: str) -> dict[str, Any]:
@@ -351,11 +357,3 @@ def consumer_settings(connection: Connection, group: str) -> dict[str, Any]:
         "fetch_max_bytes": 8 * 2**20,
         "max_partition_fetch_bytes": 2**20,
     }
-
-
-async def _stop(consumer: AIOKafkaConsumer) -> None:
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await consumer.stop()
-    except (TimeoutError, errors.KafkaError) as error:
-        log.info("a consumer did not leave its group in time, its session will end: %s", error)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from aiokafka import TopicPartition, errors
@@ -35,6 +36,7 @@ from mesh_gateway.transport.contract import (
 from mesh_gateway_kafka import faults, knative, topics
 from mesh_gateway_kafka.checks import checks
 from mesh_gateway_kafka.connection import Connection, connection
+from mesh_gateway_kafka.ending import IN_ORDER, LOST, stop_admin
 from mesh_gateway_kafka.letters import Letters
 from mesh_gateway_kafka.names import Names, parts
 from mesh_gateway_kafka.offsets import Offsets
@@ -45,9 +47,6 @@ from mesh_gateway_kafka.topics import Wanted
 from mesh_gateway_kafka.watch import Watch
 
 log = logging.getLogger(__name__)
-
-CLOSE_SECONDS = 5.0
-"""For a client to close; then it is abandoned."""
 
 TRIM_EVERY = 1_000
 """Settled offsets of a parked topic before they are deleted: parked events are ours alone, and kept for ever else."""
@@ -86,18 +85,14 @@ class Cluster:
         self._watching = asyncio.create_task(self.watch.run(), name="kafka watch")
 
     async def close(self) -> None:
-        """Close the rest even if one part does not; bounded for each."""
+        """Close all of it at once; within `IN_ORDER` seconds for each step, at once when the cluster is lost."""
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
-        await asyncio.gather(*(subscription.close() for subscription in list(self.subscriptions)))
-        await self.publisher.close()
-        for part in (self.offsets.close, self.admin.close):
-            try:
-                async with asyncio.timeout(CLOSE_SECONDS):
-                    await part()
-            except (TimeoutError, errors.KafkaError) as error:
-                log.info("a Kafka client did not close in time: %s", error)
+        seconds = LOST if self.watch.lost else IN_ORDER
+        await asyncio.gather(*(member.close() for member in list(self.subscriptions)))
+        await asyncio.gather(self.publisher.close(seconds), self.offsets.close(seconds))
+        await stop_admin(self.admin, seconds)
 
 
 class KafkaTransport:
@@ -109,6 +104,7 @@ class KafkaTransport:
         self._names = Names(options.topic, options.group)
         self._cluster: Cluster | None = None
         self._topics: dict[str, str] = {}
+        self._ghosts: list[tuple[str, str]] = []
         self._connecting = asyncio.Lock()
         self.capabilities = Capabilities(
             ordering="key",
@@ -223,6 +219,7 @@ class KafkaTransport:
         """As `Transport.subscribe`. A position is one that was shown before: `partition:offset`."""
         cluster = self._serving()
         topic, name = self._topic(channel), self._names.group(channel, group)
+        await self._drive_out_ghosts(cluster, name)
         await cluster.offsets.begin(name, topic, start)
 
         async def bury(event: Event) -> None:
@@ -236,13 +233,25 @@ class KafkaTransport:
             name,
             bury=bury,
             unreadable=self._context.on_unreadable,
-            check=cluster.watch.check,
+            watch=cluster.watch,
             trim=Trim(cluster.admin) if parked else None,
-            left=cluster.subscriptions.discard,
+            left=partial(self._left, cluster),
         )
         await subscription.open()
         cluster.subscriptions.add(subscription)
         return subscription
+
+    def _left(self, cluster: Cluster, subscription: KafkaSubscription) -> None:
+        cluster.subscriptions.discard(subscription)
+        if cluster.watch.lost and subscription.member:
+            self._ghosts.append((subscription.group, subscription.member))
+
+    async def _drive_out_ghosts(self, cluster: Cluster, group: str) -> None:
+        """Members of an earlier connection, that a lost cluster still counts in: a new one would wait for them."""
+        ghosts = [member for name, member in self._ghosts if name == group]
+        self._ghosts = [(name, member) for name, member in self._ghosts if name != group]
+        for member in ghosts:
+            await cluster.offsets.leave(group, member)
 
     # ── looking in from outside ──────────────────────────────────────────────────────────────
 

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from mesh_gateway.errors import ConnectionLost
 
-EVERY = 3.0
+EVERY = 2.0
 """Seconds between looks: one small request each."""
 
 ANSWER_SECONDS = 5.0
@@ -27,6 +27,11 @@ class Watch:
     def __init__(self, admin: AIOKafkaAdminClient) -> None:
         self._admin = admin
         self._lost: str | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether the cluster does not answer any more."""
+        return self._lost is not None
 
     def check(self) -> None:
         """Raises `ConnectionLost`."""
