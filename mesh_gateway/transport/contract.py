@@ -160,6 +160,8 @@ class Capabilities:
     """Seconds after which an unsettled event is handed out again by itself; None = never."""
     groups: bool = True
     """Two groups on one channel each get every event."""
+    history: bool = True
+    """A group that is new may begin with what was published before it; without, only at the latest event."""
     seek: frozenset[Literal["position", "timestamp"]] = frozenset()
     """What a group's `Start` may name besides latest and earliest."""
     browse: bool = False

@@ -1,0 +1,241 @@
+"""One consumer of one queue.
+
+server ─▶ arrived ─▶ receive ─▶ settle ─▶ one acknowledgement for all up to the first that is still held
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from pamqp import commands
+
+from mesh_gateway.errors import ChannelGone, ConnectionLost, InvalidEvent, TransportError, Unsupported
+from mesh_gateway.event import Event
+from mesh_gateway.transport.contract import Delivery
+from mesh_gateway.wire.unreadable import wrapped
+from mesh_gateway_rabbitmq import fields, frames
+from mesh_gateway_rabbitmq.link import Channel, Link
+from mesh_gateway_rabbitmq.messages import decode
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 1.0
+"""How long an empty receive waits; the contract says about a second. Whatever arrives ends it at once."""
+
+HELD_BYTES = 32 * 2**20
+"""Bytes that have arrived and wait to be received before the socket is left alone: prefetch counts messages only,
+and a message may be large."""
+
+RETRY_SECONDS = 1.0
+"""Before an unreadable message that could not be parked is tried again."""
+
+Arrived = tuple[int, bytes, bytes]
+
+
+class RabbitSubscription:
+    """Implements `Subscription`. A delivery's token is its delivery tag on this subscription's channel.
+
+    `bury` publishes an unreadable message to the dead letters; `left` is called once it has closed.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        channel: str,
+        queue: str,
+        *,
+        bury: Callable[[Event], Awaitable[None]],
+        unreadable: Callable[[str, str], None],
+        left: Callable[[RabbitSubscription], None],
+    ) -> None:
+        self.channel, self.queue = channel, queue
+        self._link = link
+        self._bury, self._unreadable, self._left = bury, unreadable, left
+        self._channel: Channel
+        self._arrived: deque[Arrived] = deque()
+        self._arrived_bytes = 0
+        self._held_back = False
+        self._news = asyncio.Event()
+        self._order: deque[int] = deque()
+        self._open: dict[int, float | None] = {}
+        self._done: dict[int, bool] = {}
+        self._failure: TransportError | None = None
+        self._burying: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def open(self, prefetch: int) -> None:
+        """Begin to consume. Raises `TransportError`."""
+        channel = self._channel = await self._link.channel()
+        channel.on_deliver, channel.on_cancel, channel.on_closed = self._deliver, self._cancelled, self._fail
+        doing = f"consume from queue {self.queue}"
+        await channel.call(commands.Basic.Qos(0, prefetch), commands.Basic.QosOk, doing)
+        await channel.call(commands.Basic.Consume(queue=self.queue), commands.Basic.ConsumeOk, doing)
+
+    # ── from the server ──────────────────────────────────────────────────────────────────────
+
+    def _deliver(self, tag: int, again: bool, properties: bytes, body: bytes) -> None:  # callback
+        self._order.append(tag)
+        self._open[tag] = None
+        self._arrived.append((tag, properties, body))
+        self._arrived_bytes += len(body)
+        if self._arrived_bytes > HELD_BYTES and not self._held_back:
+            self._held_back = True
+            self._link.hold_back()
+        self._news.set()
+
+    def _cancelled(self) -> None:
+        self._fail(ChannelGone(f"queue {self.queue} was deleted, or has lost its leader"))
+
+    def _fail(self, error: TransportError) -> None:
+        self._failure = self._failure or error
+        self._news.set()
+
+    # ── the contract ─────────────────────────────────────────────────────────────────────────
+
+    async def receive(self, limit: int) -> Sequence[Delivery]:
+        """As `Subscription.receive`; ends empty when the subscription is closed meanwhile."""
+        self._check()
+        if not self._arrived:
+            self._news.clear()
+            try:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await self._news.wait()
+            except TimeoutError:
+                return ()
+            if self._closed:
+                return ()
+            self._check()
+        return self._take(limit)
+
+    def _take(self, limit: int) -> list[Delivery]:
+        arrived = self._arrived
+        found: list[Delivery] = []
+        while arrived and len(found) < limit:
+            tag, raw, body = arrived.popleft()
+            self._arrived_bytes -= len(body)
+            try:
+                properties = fields.read(raw)
+                event = decode(properties, body)
+            except (InvalidEvent, fields.BadFields) as error:
+                self._park(tag, raw, body, str(error))
+                continue
+            at = None if properties.timestamp is None else float(properties.timestamp)
+            self._open[tag] = at
+            position = properties.message_id or str(tag)
+            found.append(Delivery(event, tag, position, event.attributes.get("partitionkey"), None, at))
+        if self._held_back and self._arrived_bytes < HELD_BYTES / 2:
+            self._held_back = False
+            self._link.go_on()
+        return found
+
+    async def settle(self, done: Sequence[Delivery]) -> None:
+        """As `Subscription.settle`; the server has it a moment later."""
+        self._check()
+        tags = [delivery.token for delivery in done if self._open.pop(delivery.token, self) is not self]
+        for tag in tags:
+            self._done[tag] = True
+        self._acknowledge(tags)
+
+    def _acknowledge(self, tags: Sequence[int]) -> None:
+        number, order, done = self._channel.number, self._order, self._done
+        out: list[bytes] = []
+        last = 0
+        while order and order[0] in done:
+            tag = order.popleft()
+            if done.pop(tag):
+                last = tag
+        if last:
+            out.append(frames.ack(number, last, multiple=True))
+        for tag in tags:
+            if done.get(tag):
+                done[tag] = False
+                out.append(frames.ack(number, tag, multiple=False))
+        if out:
+            self._link.write(b"".join(out))
+
+    async def release(self, back: Sequence[Delivery], delay: float | None = None) -> None:
+        """As `Subscription.release`; the server hands it to whoever comes first."""
+        self._check()
+        if delay:
+            raise Unsupported("RabbitMQ cannot hold a message back; release it without a delay")
+        out: list[bytes] = []
+        for delivery in back:
+            tag = delivery.token
+            if self._open.pop(tag, self) is not self:
+                self._done[tag] = False
+                out.append(frames.requeue(self._channel.number, tag))
+        if out:
+            self._link.write(b"".join(out))
+            self._acknowledge(())
+
+    async def close(self) -> None:
+        """As `Subscription.close`. Bounded; raises nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._news.set()
+        for task in self._burying:
+            task.cancel()
+        await asyncio.gather(*self._burying, return_exceptions=True)
+        if self._held_back:
+            self._held_back = False
+            self._link.go_on()
+        await self._channel.close()
+        self._left(self)
+
+    @property
+    def held(self) -> int:
+        """Messages that we have and that are not settled."""
+        return len(self._open)
+
+    def oldest(self) -> float | None:
+        """When the oldest of them was published, as far as it is known."""
+        return next((at for at in self._open.values() if at is not None), None)
+
+    # ── unreadable messages ──────────────────────────────────────────────────────────────────
+
+    def _park(self, tag: int, raw: bytes, body: bytes, why: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._park_until_durable(tag, raw, body, why))
+        self._burying.add(task)
+        task.add_done_callback(self._burying.discard)
+
+    async def _park_until_durable(self, tag: int, raw: bytes, body: bytes, why: str) -> None:
+        event = _as_letter(self.channel, raw, body, why)
+        while True:
+            try:
+                await self._bury(event)
+            except TransportError as error:
+                log.warning("an unreadable message of %s stays in its queue: %s", self.queue, error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                break
+        self._unreadable(self.channel, f"queue {self.queue}: {why}")
+        if self._open.pop(tag, self) is not self and self._channel.closed is None:
+            self._done[tag] = True
+            self._acknowledge([tag])
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ConnectionLost("the subscription is closed")
+        self._link.check()
+        if self._failure is not None:
+            raise self._failure
+
+
+def _as_letter(channel: str, raw: bytes, body: bytes, why: str) -> Event:
+    try:
+        properties = fields.read(raw)
+    except fields.BadFields:
+        return wrapped(body, channel=channel, position=f"{time.time():.6f}", why=why, headers={})
+    headers = {
+        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        for name, value in properties.headers.items()
+    }
+    if properties.content_type is not None:
+        headers["(content_type)"] = properties.content_type
+    position = properties.message_id or f"{properties.timestamp or time.time():.6f}"
+    return wrapped(body, channel=channel, position=position, why=why, headers=headers)

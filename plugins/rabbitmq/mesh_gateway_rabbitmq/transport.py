@@ -1,0 +1,330 @@
+"""The contract over one RabbitMQ server or cluster.
+
+publish ─▶ exchange ─▶ a quorum queue for each group ─▶ confirmed and not returned
+subscribe ─▶ consumer ─▶ receive, settle ─▶ acknowledged
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pamqp import commands
+
+from mesh_gateway.errors import ConnectionLost, NotPermitted, TransportError, Unsupported
+from mesh_gateway.event import Event
+from mesh_gateway.transport.contract import (
+    OPERATORS,
+    Backlog,
+    Capabilities,
+    ChannelSpec,
+    Check,
+    Drift,
+    Ensure,
+    Level,
+    Purpose,
+    Start,
+    Stored,
+    TransportContext,
+    dead_letters_of,
+)
+from mesh_gateway_rabbitmq import fields, topology
+from mesh_gateway_rabbitmq.faults import Inequivalent
+from mesh_gateway_rabbitmq.knative import QUEUE_TYPE, VHOST
+from mesh_gateway_rabbitmq.letters import Letters
+from mesh_gateway_rabbitmq.link import Address, Channel, Link, address
+from mesh_gateway_rabbitmq.names import Names, purpose
+from mesh_gateway_rabbitmq.options import RabbitOptions
+from mesh_gateway_rabbitmq.publisher import Publisher
+from mesh_gateway_rabbitmq.subscription import RabbitSubscription
+
+LEASE_SHARE = 2 / 3
+"""Of the server's consumer_timeout, for a message to be held: it looks every minute, and what is held may be in the
+middle of an attempt."""
+
+
+class RabbitTransport:
+    """Implements `Transport`, `Browsable`, `Removable` and `Measurable`, for one event loop.
+
+    Two connections: a server with an alarm blocks the one that publishes, and reading and settling go on.
+    """
+
+    def __init__(self, options: RabbitOptions, context: TransportContext) -> None:
+        self._options = options
+        self._context = context
+        self._names = Names(options.prefix)
+        self._publishing: Link | None = None
+        self._consuming: Link | None = None
+        self._publisher: Publisher
+        self._subscriptions: set[RabbitSubscription] = set()
+        self._letters: dict[str, Letters] = {}
+        self.capabilities = Capabilities(
+            ordering="channel",
+            settle="individual",
+            delay=0.0,
+            lease=options.consumer_timeout * LEASE_SHARE,
+            groups=True,
+            history=False,
+            seek=frozenset(),
+            browse=True,
+            measure=True,
+            counts_attempts=False,
+            dedup=None,
+            max_event_bytes=options.max_message_bytes,
+            max_batch=1_000,
+        )
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────────
+
+    async def open(self) -> None:
+        """As `Transport.open`."""
+        if self._publishing is not None:
+            return
+        where = self._address()
+        beat, name = self._options.heartbeat, f"mesh-gateway {self._context.name}"
+        publishing = await Link.open(where, heartbeat=beat, name=f"{name} publish")
+        try:
+            self._consuming = await Link.open(where, heartbeat=beat, name=f"{name} consume")
+        except BaseException:
+            await publishing.close()
+            raise
+        self._publishing = publishing
+        self._publisher = Publisher(
+            publishing, deadline=self._options.publish_timeout, max_bytes=self._options.max_message_bytes
+        )
+
+    async def close(self) -> None:
+        """As `Transport.close`. Bounded."""
+        publishing, self._publishing = self._publishing, None
+        consuming, self._consuming = self._consuming, None
+        await asyncio.gather(*(subscription.close() for subscription in list(self._subscriptions)))
+        await asyncio.gather(*(link.close() for link in (publishing, consuming) if link is not None))
+        self._letters.clear()
+
+    async def check(self) -> list[Check]:
+        """As `Transport.check`: a connection of its own, and the virtual host."""
+        try:
+            where = self._address()
+            link = await Link.open(where, heartbeat=60, name="mesh-gateway check")
+        except NotPermitted as error:
+            return [
+                Check(
+                    "rabbitmq",
+                    Level.AUTH,
+                    ok=False,
+                    detail=str(error),
+                    hint="look at url, username, password",
+                )
+            ]
+        except TransportError as error:
+            return [
+                Check("rabbitmq", Level.CONNECT, ok=False, detail=str(error), hint="look at the option url")
+            ]
+        blocked = link.blocked
+        await link.close()
+        return [
+            Check("rabbitmq", Level.CONNECT, ok=True, detail=f"{where} answers"),
+            Check("rabbitmq", Level.AUTH, ok=True, detail=f"{where.username} in virtual host {where.vhost}"),
+            Check(
+                "rabbitmq",
+                Level.TOPOLOGY,
+                ok=blocked is None,
+                detail="takes publishes" if blocked is None else f"takes no publishes: {blocked}",
+                hint="" if blocked is None else "free memory or disk on the server",
+            ),
+        ]
+
+    def _address(self) -> Address:
+        options = self._options
+        password = None if options.password is None else options.password.get_secret_value()
+        return address(options.url.get_secret_value(), options.username, password, self._context_of_tls())
+
+    def _context_of_tls(self) -> ssl.SSLContext | None:
+        tls = self._options.tls
+        if tls is None:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=tls.ca_file)
+            if tls.certificate_file is not None:
+                context.load_cert_chain(tls.certificate_file, tls.key_file)
+        except OSError as error:  # ssl.SSLError is one
+            raise NotPermitted(f"TLS of RabbitMQ cannot be set up: {error.strerror or error}") from error
+        return context
+
+    # ── channels ─────────────────────────────────────────────────────────────────────────────
+
+    async def ensure(self, channel: ChannelSpec, mode: Ensure) -> list[Drift]:
+        """As `Transport.ensure`. What differs is told, never changed."""
+        if mode is Ensure.OFF:
+            return []
+        link = self._reading()
+        exchange = self._exchange(channel.name)
+        drifts = self._unlike_knative(channel)
+        try:
+            await topology.declare_exchange(link, exchange, passive=mode is Ensure.VERIFY)
+        except Inequivalent as error:
+            hint = "delete it, and let ensure be create"
+            drifts.append(Drift(channel.name, f"exchange {exchange}", "fanout, durable", str(error), hint))
+        for queue, arguments in self._queues(channel):
+            if mode is Ensure.VERIFY:
+                await topology.messages_in(link, queue)
+                drifts += await topology.queue_drift(link, channel.name, queue, arguments)
+                continue
+            drifts += await self._make_queue(link, channel.name, queue, arguments, exchange)
+        return drifts
+
+    async def _make_queue(
+        self, link: Link, channel: str, queue: str, arguments: Mapping[str, Any], exchange: str
+    ) -> list[Drift]:
+        drifts: list[Drift] = []
+        if await topology.exists(link, queue):
+            drifts = await topology.queue_drift(link, channel, queue, arguments)
+        else:
+            await topology.declare_queue(link, queue, arguments)
+        await topology.bind(link, queue, exchange)
+        return drifts
+
+    def _queues(self, channel: ChannelSpec) -> list[tuple[str, Mapping[str, Any]]]:
+        if channel.purpose is Purpose.DEAD_LETTERS:
+            return [(self._queue(channel.name, OPERATORS), topology.STREAM)]
+        return [(self._queue(channel.name, group), topology.QUORUM) for group in channel.groups]
+
+    def _unlike_knative(self, channel: ChannelSpec) -> list[Drift]:
+        """What a RabbitmqBrokerConfig asks for and this transport does otherwise."""
+        given = dict(channel.options)
+        drifts = []
+        if channel.purpose is Purpose.EVENTS and given.get(QUEUE_TYPE) == "classic":
+            hint = "a classic queue is not replicated and is not needed: say quorum"
+            drifts.append(Drift(channel.name, QUEUE_TYPE, "classic", "quorum", hint))
+        ours = self._address().vhost
+        if channel.purpose is Purpose.EVENTS and given.get(VHOST, ours) != ours:
+            hint = "a Transport is one virtual host: name it in its url"
+            drifts.append(Drift(channel.name, VHOST, given[VHOST], ours, hint))
+        return drifts
+
+    def _exchange(self, channel: str) -> str:
+        try:
+            return self._names.exchange(channel)
+        except ValueError as error:
+            raise TransportError(str(error)) from error
+
+    def _queue(self, channel: str, group: str) -> str:
+        try:
+            return self._names.queue(channel, group)
+        except ValueError as error:
+            raise TransportError(str(error)) from error
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────
+
+    async def publish(self, channel: str, events: Sequence[Event]) -> None:
+        """As `Transport.publish`."""
+        if self._publishing is None:
+            raise ConnectionLost("RabbitMQ is not connected", retry_after=1)
+        self._reading().check()
+        await self._publisher.publish(self._exchange(channel), events)
+
+    async def subscribe(self, channel: str, group: str, start: Start) -> RabbitSubscription:
+        """As `Transport.subscribe`. A new group begins now: a queue holds nothing from before it was there."""
+        link = self._reading()
+        queue = self._queue(channel, group)
+        if not await topology.exists(link, queue):
+            await self._begin_group(link, channel, queue, start)
+
+        async def bury(event: Event) -> None:
+            await self.publish(dead_letters_of(channel), [event])
+
+        subscription = RabbitSubscription(
+            link,
+            channel,
+            queue,
+            bury=bury,
+            unreadable=self._context.on_unreadable,
+            left=self._subscriptions.discard,
+        )
+        await subscription.open(self._options.prefetch)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    async def _begin_group(self, link: Link, channel: str, queue: str, start: Start) -> None:
+        await topology.declare_exchange(link, self._exchange(channel), passive=True)
+        if start.at != "latest":
+            raise Unsupported(
+                f"queue {queue} does not exist, and RabbitMQ keeps nothing for a group that was not there yet: "
+                "a new group can only begin at the latest event"
+            )
+        await topology.declare_queue(link, queue, topology.QUORUM)
+        await topology.bind(link, queue, self._exchange(channel))
+
+    # ── looking in from outside ──────────────────────────────────────────────────────────────
+
+    async def browse(self, channel: str, *, after: str | None, limit: int) -> Sequence[Stored]:
+        """As `Browsable.browse`, for dead letters."""
+        return await self._stream(channel).browse(self._reading(), after, limit)
+
+    async def remove(self, channel: str, positions: Sequence[str]) -> int:
+        """As `Removable.remove`, for dead letters."""
+        return await self._stream(channel).remove(self._reading(), positions)
+
+    async def backlog(self, channel: str, group: str) -> Backlog:
+        """As `Measurable.backlog`; what another gateway holds at this moment is not counted."""
+        link = self._reading()
+        if group == OPERATORS:
+            events, oldest = await self._stream(channel).count(link)
+            return _backlog(events, oldest)
+        queue = self._queue(channel, group)
+        waiting = await topology.messages_in(link, queue)
+        mine = [subscription for subscription in self._subscriptions if subscription.queue == queue]
+        held = sum(subscription.held for subscription in mine)
+        moments = [at for at in (subscription.oldest() for subscription in mine) if at is not None]
+        if not moments and waiting:
+            moments = await self._oldest_waiting(link, queue)
+        return _backlog(waiting + held, min(moments, default=None))
+
+    async def _oldest_waiting(self, link: Link, queue: str) -> list[float]:
+        """When the first message of a queue was published. It is looked at and goes back to its place."""
+        found: list[float] = []
+
+        async def look(channel: Channel) -> None:
+            came = asyncio.Event()
+
+            def note(tag: int, again: bool, properties: bytes, body: bytes) -> None:  # callback
+                found.append(float(fields.read(properties).timestamp or 0))
+                came.set()
+
+            channel.on_deliver = note
+            await channel.call(commands.Basic.Qos(0, 1), commands.Basic.QosOk, f"look into queue {queue}")
+            consume = commands.Basic.Consume(queue=queue, arguments={"x-priority": -10})
+            await channel.call(consume, commands.Basic.ConsumeOk, f"look into queue {queue}")
+            async with asyncio.timeout(2):
+                await came.wait()
+
+        try:
+            await topology.on_a_channel(link, look)
+        except TimeoutError:
+            return []
+        return found
+
+    def _stream(self, channel: str) -> Letters:
+        if purpose(channel) is not Purpose.DEAD_LETTERS:
+            raise Unsupported("a queue of RabbitMQ cannot be looked into; dead letters can")
+        found = self._letters.get(channel)
+        if found is None:
+            found = self._letters[channel] = Letters(
+                channel, self._exchange(channel), self._queue(channel, OPERATORS)
+            )
+        return found
+
+    def _reading(self) -> Link:
+        if self._consuming is None:
+            raise ConnectionLost("RabbitMQ is not connected", retry_after=1)
+        self._consuming.check()
+        return self._consuming
+
+
+def _backlog(events: int, oldest: float | None) -> Backlog:
+    if not events:
+        return Backlog(0, None)
+    return Backlog(events, 0.0 if oldest is None else max(0.0, time.time() - oldest))

@@ -1,0 +1,57 @@
+"""Transports over the real server, with exchanges and queues of each test's own."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from mesh_gateway_rabbitmq.options import RabbitOptions
+from mesh_gateway_rabbitmq.transport import RabbitTransport
+
+from mesh_gateway.transport.contract import TransportContext
+
+
+def server(variable: str = "MESH_TEST_RABBITMQ") -> str:
+    """Where the server is. Skips aloud without one, fails where servers are required."""
+    found = os.environ.get(variable, "")
+    if not found:
+        if os.environ.get("MESH_REQUIRE_SERVICES") == "1":
+            pytest.fail(f"{variable} is not set: scripts/services up rabbitmq")
+        pytest.skip(f"{variable} is not set: scripts/services up rabbitmq, then eval its env")
+    return found
+
+
+@pytest.fixture
+def url() -> str:
+    return server()
+
+
+@pytest.fixture
+def own() -> str:
+    """A prefix that no other test has."""
+    return f"t{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+def unreadable() -> list[tuple[str, str]]:
+    """What transports reported as unreadable."""
+    return []
+
+
+@pytest.fixture
+async def make(own: str, unreadable: list[tuple[str, str]]) -> AsyncIterator[Callable[..., RabbitTransport]]:
+    """Makes transports; they are closed at the end."""
+    made: list[RabbitTransport] = []
+
+    def transport(**options: Any) -> RabbitTransport:
+        given = {"url": os.environ.get("MESH_TEST_RABBITMQ", "amqp://localhost"), "prefix": own}
+        context = TransportContext("rabbit", None, on_unreadable=lambda *found: unreadable.append(found))
+        made.append(RabbitTransport(RabbitOptions(**given | options), context))
+        return made[-1]
+
+    yield transport
+    for one in made:
+        await one.close()
