@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from pydantic import BaseModel
@@ -91,20 +92,6 @@ class Harness:
         if unknown:
             raise ValueError(f"Harness.denied: {unknown} is none of {', '.join(DENIALS)}")
 
-    def restarting(self) -> Callable[[], Awaitable[None]]:
-        """How to restart the server; skips the test when no way is named."""
-        stop, start = self.stop_server, self.start_server
-        if self.restart is not None:
-            return self.restart
-        if stop is None or start is None:
-            untried("restart")
-
-        async def stop_and_start() -> None:
-            await stop()
-            await start()
-
-        return stop_and_start
-
 
 def untried(*fields: str) -> NoReturn:
     """Skip a test for which the harness does not name these."""
@@ -122,6 +109,8 @@ class Kit:
     _made: list[ChannelSpec] = field(default_factory=list)
     _proxies: AsyncExitStack = field(default_factory=AsyncExitStack)
     _markers: int = 0
+    _expecting: bool = False
+    _usual_handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
 
     async def transport(self, transport: Transport | None = None) -> Transport:
         """A new transport over the same state, open, as the gateway opens it: with this test's channels ensured."""
@@ -141,7 +130,41 @@ class Kit:
         harness = self.harness
         if harness.address is None or harness.through is None:
             untried("address", "through")
+        self.expect_breakage()
         return await self._proxies.enter_async_context(Proxy(harness.address, harness.proxy_port))
+
+    def restarting(self) -> Callable[[], Awaitable[None]]:
+        """How to restart the server; skips the test when no way is named."""
+        harness = self.harness
+        stop, start = harness.stop_server, harness.start_server
+        if harness.restart is None and (stop is None or start is None):
+            untried("restart")
+        self.expect_breakage()
+        if harness.restart is not None:
+            return harness.restart
+
+        async def stop_and_start() -> None:
+            assert stop is not None
+            assert start is not None
+            await stop()
+            await start()
+
+        return stop_and_start
+
+    def expect_breakage(self) -> None:
+        """From now to the end of the test, errors that nobody awaits are noted instead of failing the test.
+
+        Client libraries leave futures and callbacks behind when a connection breaks. What counts is what the
+        transport says and does.
+        """
+        loop = asyncio.get_running_loop()
+        if not self._expecting:
+            self._expecting, self._usual_handler = True, loop.get_exception_handler()
+            loop.set_exception_handler(self._note_unhandled)
+
+    def _note_unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        self.notes.append(f"nobody handled: {context['message']}" + (f": {error!r}" if error else ""))
 
     async def reopened(self, transport: Transport) -> None:
         """Close and open the transport until it serves, as the gateway does after `ConnectionLost`."""
@@ -257,6 +280,9 @@ class Kit:
                     await self.close()
         finally:
             await self._proxies.aclose()
+            if self._expecting:
+                gc.collect()  # a future tells of its error when it is collected
+                asyncio.get_running_loop().set_exception_handler(self._usual_handler)
 
 
 @asynccontextmanager

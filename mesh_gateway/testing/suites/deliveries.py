@@ -70,7 +70,7 @@ class Deliveries:
         assert sorted(got + ids(rest)) == sorted(event.id for event in series(5))
 
     async def test_a_restart_of_the_server_loses_nothing(self, kit: Kit) -> None:
-        restart = kit.harness.restarting()
+        restart = kit.restarting()
         transport = await kit.transport()
         channel = await kit.channel(transport)
         await transport.publish(channel, series(10))

@@ -120,7 +120,7 @@ class Faults:
     # ── the server restarts ──────────────────────────────────────────────────────────────────
 
     async def test_a_restart_in_the_midst_of_publishing_loses_nothing_acknowledged(self, kit: Kit) -> None:
-        restart = kit.harness.restarting()
+        restart = kit.restarting()
         transport = await kit.transport()
         channel = await kit.channel(transport)
         promises = Promises(kit, transport, channel)
@@ -143,7 +143,7 @@ class Faults:
         promises.kept([*ids(found), *await kit.nothing_but(transport, channel, subscription)])
 
     async def test_a_restart_in_the_midst_of_reading_brings_back_what_was_not_settled(self, kit: Kit) -> None:
-        restart = kit.harness.restarting()
+        restart = kit.restarting()
         transport = await kit.transport()
         channel = await kit.channel(transport)
         await transport.publish(channel, series(20))
@@ -165,6 +165,7 @@ class Faults:
         stop, start = kit.harness.stop_server, kit.harness.start_server
         if stop is None or start is None:
             untried("stop_server", "start_server")
+        kit.expect_breakage()
         transport = await kit.transport()
         channel = await kit.channel(transport)
         await transport.close()
@@ -198,6 +199,7 @@ class Faults:
     async def test_denied_is_named_soon_and_without_secrets(self, kit: Kit, denial: str) -> None:
         if denial not in kit.harness.denied:
             untried(f"denied[{denial!r}]")
+        kit.expect_breakage()
         transport = kit.harness.denied[denial]()
         said: list[str] = [repr(transport)]
 
