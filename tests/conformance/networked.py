@@ -30,6 +30,7 @@ from mesh_gateway.transport.contract import (
     Level,
     Start,
     Stored,
+    Subscription,
     TransportContext,
 )
 from mesh_gateway.transport.embedded.options import EmbeddedOptions
@@ -38,8 +39,11 @@ from mesh_gateway.transport.embedded.transport import CAPABILITIES, EmbeddedTran
 PASSWORD = "open-sesame"
 WRONG_PASSWORD = "open-barley"
 READER = "reader"
-ANSWER_SECONDS = 2.0
-"""How long the client waits: a receive takes one second when there is nothing."""
+WAIT_SECONDS = 0.1
+"""How long a receive waits here for something to come."""
+
+ANSWER_SECONDS = 0.7
+"""How long the client waits for an answer."""
 
 
 class Server:
@@ -81,6 +85,7 @@ class Server:
         assert task is not None
         self._connections[task] = ""
         user, subscription = "", None
+        value: Any
         try:
             while True:
                 method, arguments, named = await receive(reader)
@@ -91,6 +96,9 @@ class Server:
                     elif method == "subscribe":
                         subscription = await self._store.subscribe(*arguments)
                         value = None
+                    elif method == "receive":
+                        assert subscription is not None
+                        value = await waiting_little(subscription, *arguments)
                     elif subscription is not None:
                         value = await getattr(subscription, method)(*arguments)
                     elif user == READER:
@@ -127,6 +135,14 @@ class Server:
         if found["size"] != "1":
             drifts.append(Drift(channel.name, "size", "1", found["size"]))
         return drifts
+
+
+async def waiting_little(subscription: Subscription, limit: int) -> Sequence[Delivery]:
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            return await subscription.receive(limit)
+    except TimeoutError:
+        return ()
 
 
 class Connection:
@@ -244,7 +260,7 @@ class NetworkedTransport:
             raise ConnectionLost(f"{self._address} cannot be reached: {error!r}") from error
         try:
             await connection.ask("hello", self._client, self._password, first)
-        except TransportError:
+        except (TransportError, asyncio.CancelledError):
             await connection.close()
             raise
         return connection
@@ -291,7 +307,13 @@ async def receive(reader: asyncio.StreamReader) -> Any:
     return pickle.loads(await reader.readexactly(length))
 
 
-def harness(server: Server, transport: type[NetworkedTransport] = NetworkedTransport) -> Harness:
+def harness(
+    server: Server,
+    transport: type[NetworkedTransport] = NetworkedTransport,
+    *,
+    patience: float = 3.0,
+    recovery: float = 10.0,
+) -> Harness:
     """Everything that the kit can be told."""
 
     def through(proxy: Proxy) -> NetworkedTransport:
@@ -302,8 +324,8 @@ def harness(server: Server, transport: type[NetworkedTransport] = NetworkedTrans
 
     return Harness(
         make=lambda: transport(server.address),
-        patience=4.0,
-        recovery=10.0,
+        patience=patience,
+        recovery=recovery,
         address=server.address,
         through=through,
         stop_server=server.stop,

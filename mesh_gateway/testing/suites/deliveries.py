@@ -56,18 +56,19 @@ class Deliveries:
         transport = await kit.transport()
         channel = await kit.channel(transport)
         subscription = await transport.subscribe(channel, SHARED, EARLIEST)
-        waiting = asyncio.ensure_future(subscription.receive(10))
-        await asyncio.sleep(0)
-        publishing = asyncio.ensure_future(transport.publish(channel, series(5)))
-        await asyncio.sleep(0)
-        waiting.cancel()
-        await asyncio.wait([waiting, publishing])
-        publishing.result()
+        got: list[str] = []
+        for moment in range(10):
+            waiting = asyncio.ensure_future(subscription.receive(10))
+            await asyncio.sleep(0)
+            await transport.publish(channel, series(2, f"{moment}-"))
+            await asyncio.sleep(moment / 1_000)  # at another point of its way each time
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            got += [] if waiting.cancelled() else ids(waiting.result())
 
-        got = [] if waiting.cancelled() else ids(waiting.result())
-        rest = await kit.receive(subscription, 5 - len(got))
+        rest = await kit.receive(subscription, 20 - len(got))
 
-        assert sorted(got + ids(rest)) == sorted(event.id for event in series(5))
+        assert sorted(got + ids(rest)) == sorted(f"{moment}-{n}" for moment in range(10) for n in range(2))
 
     async def test_a_restart_of_the_server_loses_nothing(self, kit: Kit) -> None:
         restart = kit.restarting()
@@ -345,9 +346,7 @@ class Deliveries:
 
         again = ids(await kit.receive(subscription, len(unsettled)))
         for key in "ab":
-            assert [id for id in again if id[0] == key] == [
-                delivery.event.id for delivery in unsettled if delivery.event.id[0] == key
-            ]
+            assert [id for id in again if id[0] == key] == [f"{key}{n}" for n in range(1, 5)]
 
     async def test_a_receive_that_waits_is_woken_by_a_publish(self, kit: Kit) -> None:
         transport = await kit.transport()
