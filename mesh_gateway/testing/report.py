@@ -31,7 +31,7 @@ LONGEST_DETAIL = 500
 
 
 @dataclass(slots=True)
-class Tested:
+class Verdict:
     """One test of the kit."""
 
     test: str
@@ -47,7 +47,7 @@ class Suite:
     name: str
     capabilities: Mapping[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    tests: dict[str, Tested] = field(default_factory=dict)
+    tests: dict[str, Verdict] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
@@ -101,7 +101,7 @@ class Reporter:
             return
         suite = self._suites.setdefault(name, Suite(name))
         test = nameof(report.nodeid)
-        tested = suite.tests.setdefault(test, Tested(test))
+        tested = suite.tests.setdefault(test, Verdict(test))
         tested.seconds += report.duration
         outcome, detail = ending(report)
         if WORST.index(outcome) > WORST.index(tested.outcome):

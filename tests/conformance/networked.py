@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
 from mesh_gateway.errors import ConnectionLost, MeshError, NotPermitted, PublishError, TransportError
 from mesh_gateway.event import Event
 from mesh_gateway.testing import Harness
@@ -44,6 +46,15 @@ WAIT_SECONDS = 0.1
 
 ANSWER_SECONDS = 0.7
 """How long the client waits for an answer."""
+
+
+class NetworkedOptions(BaseModel):
+    """What a document would say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    address: str = Field(description="HOST:PORT of the server.")
+    password: SecretStr = Field(description="What the server wants to hear.")
 
 
 class Server:
@@ -337,4 +348,5 @@ def harness(
         },
         drift=drift,
         secrets=(PASSWORD, WRONG_PASSWORD),
+        options_model=NetworkedOptions,
     )
