@@ -7,6 +7,8 @@ when its server restarts or a connection breaks.
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -394,6 +396,20 @@ class LeavesThreadsBehind(Embedded):
         await super().open()
         self.left.append(end := threading.Event())
         threading.Thread(target=end.wait, daemon=True).start()
+
+
+class LeavesFilesOpen(Embedded):
+    left: ClassVar[list[socket.socket]] = []
+
+    async def open(self) -> None:
+        await super().open()
+        self.left.append(socket.socket())
+
+
+class LogsEvents(Embedded):
+    async def publish(self, channel: str, events: Sequence[Event]) -> None:
+        await super().publish(channel, events)
+        logging.getLogger("liar").info("stored %s", [event.data for event in events])
 
 
 class BlocksTheLoop(Embedded):

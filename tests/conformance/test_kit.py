@@ -49,8 +49,10 @@ from tests.conformance.liars import (
     IgnoresTheDelay,
     KeepsHalfABatch,
     KnowsOnlyWhatItEnsured,
+    LeavesFilesOpen,
     LeavesTasksBehind,
     LeavesThreadsBehind,
+    LogsEvents,
     LosesWhatIsCancelled,
     MakesAnew,
     MakesSomethingOfNothing,
@@ -122,7 +124,7 @@ LIES: list[tuple[type[EmbeddedTransport], str, dict[str, Any]]] = [
     (with_subscription(HearsNoClose), "test_an_empty_receive_ends_by_itself", {}),
     (MakesWhatItVerifies, "test_verifying_an_absent_channel_says_so_and_makes_nothing", {}),
     (MakesWhatItVerifies, "test_off_makes_nothing", {}),
-    (LeavesTasksBehind, "test_opening_and_closing_leaves_no_task_and_no_thread", {}),
+    (LeavesTasksBehind, "test_opening_and_closing_leaves_nothing_behind", {}),
     (ChecksNothing, "test_a_healthy_transport_checks_itself_as_healthy", {}),
     (declaring(browse=False), "test_browsing_is_there_exactly_when_it_is_declared", {}),
     (declaring(measure=False), "test_measuring_is_there_exactly_when_it_is_declared", {}),
@@ -169,7 +171,8 @@ LIES: list[tuple[type[EmbeddedTransport], str, dict[str, Any]]] = [
     (with_subscription(SleepsThroughPublishes), "test_a_receive_that_waits_is_woken_by_a_publish", {}),
     (GroupsBeginAtTheEnd, "test_a_group_made_with_its_channel_begins_at_the_start", {}),
     (BeginsWhereItIsTold, "test_a_group_that_exists_goes_on_whatever_start_is_asked_for", {}),
-    (LeavesThreadsBehind, "test_opening_and_closing_leaves_no_task_and_no_thread", {}),
+    (LeavesFilesOpen, "test_opening_and_closing_leaves_nothing_behind", {}),
+    (LeavesThreadsBehind, "test_opening_and_closing_leaves_nothing_behind", {}),
     (with_subscription(ClosesOnce), "test_closing_twice_is_harmless", {}),
     (OpensOnce, "test_a_closed_transport_opens_again", {}),
     (PublishesWhenClosed, "test_a_closed_transport_refuses_to_publish", {}),
@@ -266,6 +269,9 @@ async def _nothing_left():
     for end in LeavesThreadsBehind.left:
         end.set()
     LeavesThreadsBehind.left.clear()
+    for file in LeavesFilesOpen.left:
+        file.close()
+    LeavesFilesOpen.left.clear()
 
 
 @pytest.mark.usefixtures("_nothing_left")
@@ -292,6 +298,12 @@ async def test_a_lie_that_shows_when_something_breaks_is_found(tmp_path, monkeyp
             assert not await believes(kit, test, given), f"{test} believes {lie.__name__}"
     finally:
         await server.stop()
+
+
+async def test_an_event_in_the_log_is_found(tmp_path, caplog):
+    async with unpacked(local(LogsEvents, tmp_path)) as kit:
+        with pytest.raises(AssertionError, match="4711"):
+            await TransportConformance().test_no_event_is_shown_in_the_log(kit, caplog)
 
 
 async def test_what_blocks_the_loop_is_noted(tmp_path, caplog):
@@ -335,6 +347,7 @@ def test_every_test_of_the_kit_but_those_named_here_has_a_lie_to_find():
 
     assert tests - {test for _, test, _ in [*LIES, *LIES_AFAR]} == {
         "test_every_option_is_described",  # above
+        "test_no_event_is_shown_in_the_log",  # above
         "test_nothing_blocks_the_event_loop",  # above
         "test_the_kit_and_the_transport_speak_of_the_same_contract",
     }

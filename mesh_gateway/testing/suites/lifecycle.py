@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import logging
 import threading
+from pathlib import Path
 from typing import get_args
 
 import pytest
 from pydantic import BaseModel
 
 from mesh_gateway.errors import ChannelGone, TransportError
-from mesh_gateway.testing.harness import Kit, ids, series, untried
+from mesh_gateway.testing.harness import Kit, ids, numbered, series, untried
 from mesh_gateway.transport.contract import EARLIEST, SHARED, Ensure
 
 BLOCKING_SECONDS = 0.05
@@ -22,21 +23,21 @@ BLOCKING_SECONDS = 0.05
 class Lifecycle:
     """Tests of a transport's life."""
 
-    async def test_opening_and_closing_leaves_no_task_and_no_thread(self, kit: Kit) -> None:
+    async def test_opening_and_closing_leaves_nothing_behind(self, kit: Kit) -> None:
         channel = await kit.channel(await kit.transport())
         await kit.close()
         await one_life(kit, channel, "first")  # whatever is made once and kept for good, is made now
-        tasks, threads = len(asyncio.all_tasks()), own_threads()
+        before = belongings()
 
         for n in range(20):
             await one_life(kit, channel, f"life{n}-")
 
         async def nothing_left() -> bool:
-            return len(asyncio.all_tasks()) <= tasks and own_threads() <= threads
+            return all(count <= before[what] for what, count in belongings().items())
 
         # What was told to end may take a moment for it; what leaks stays.
         assert await kit.eventually(nothing_left), (
-            f"more than before: {asyncio.all_tasks()}, {threading.enumerate()}"
+            f"there was {before}, there is {belongings()}: {asyncio.all_tasks()}, {threading.enumerate()}"
         )
 
     async def test_closing_twice_is_harmless(self, kit: Kit) -> None:
@@ -179,6 +180,22 @@ class Lifecycle:
 
         assert not [secret for secret in kit.harness.secrets for text in shown if secret in text]
 
+    async def test_no_event_is_shown_in_the_log(self, kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        private = numbered("e0", data=b'"patient 4711"', note="patient-4712")
+
+        with caplog.at_level(logging.INFO):
+            await transport.publish(channel, [private])
+            subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+            found = await kit.receive(subscription, 1)
+            await subscription.release(found)
+            await subscription.settle(await kit.receive(subscription, 1))
+            await kit.close()
+
+        said = [f"{record.name}: {record.getMessage()}" for record in caplog.records]
+        assert [line for line in said if "patient" in line] == []
+
     async def test_every_option_is_described(self, kit: Kit) -> None:
         model = kit.harness.options_model
         if model is None:
@@ -220,9 +237,17 @@ async def one_life(kit: Kit, channel: str, prefix: str) -> None:
     await transport.close()
 
 
-def own_threads() -> int:
-    """Threads, but for those of asyncio's own executor: it keeps them on purpose, and bounds them."""
-    return sum(not thread.name.startswith("asyncio_") for thread in threading.enumerate())
+def belongings() -> dict[str, int]:
+    """What a transport may leave behind, counted.
+
+    Threads of asyncio's own executor do not count: it keeps them on purpose, and bounds them.
+    """
+    open_files = Path("/dev/fd")
+    return {
+        "tasks": len(asyncio.all_tasks()),
+        "threads": sum(not thread.name.startswith("asyncio_") for thread in threading.enumerate()),
+        "files and sockets": len(list(open_files.iterdir())) if open_files.is_dir() else 0,
+    }
 
 
 def undescribed(model: type[BaseModel], at: str = "") -> list[str]:
