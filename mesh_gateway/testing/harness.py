@@ -41,6 +41,9 @@ DENIALS: Mapping[str, type[TransportError]] = {
 UNTRIED = "not tried: "
 """How the reason of a skip begins when the harness, not the transport, is what lacks something."""
 
+TOGETHER = 10
+"""Most events that `taken` holds unsettled: what SQS gives at a time, and below any prefetch."""
+
 RETRY_SECONDS = 0.1
 """Between two tries to open or publish while a server is coming back: often enough for it not to count."""
 
@@ -221,6 +224,15 @@ class Kit:
             raise AssertionError(f"{len(found)} of {count} events arrived: {ids(found)}") from None
         if len(found) > count:
             raise AssertionError(f"more was received than asked for: {len(found)} instead of {count}")
+        return found
+
+    async def taken(self, subscription: Subscription, count: int) -> list[str]:
+        """The ids of `count` events, each settled as it comes: brokers bound what may be held unsettled."""
+        found: list[str] = []
+        while len(found) < count:
+            batch = await self.receive(subscription, min(TOGETHER, count - len(found)))
+            await subscription.settle(batch)
+            found += ids(batch)
         return found
 
     async def nothing_but(

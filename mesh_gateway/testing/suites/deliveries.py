@@ -316,7 +316,7 @@ class Deliveries:
             await transport.publish(channel, events[begin : begin + 50])
 
         subscription = await transport.subscribe(channel, SHARED, EARLIEST)
-        found = ids(await kit.receive(subscription, len(events)))
+        found = await kit.taken(subscription, len(events))
 
         if ordering == "channel":
             assert found == [event.id for event in events]

@@ -216,7 +216,7 @@ class Lifecycle:
             with caplog.at_level(logging.WARNING, "asyncio"):
                 await transport.publish(channel, series(50))
                 subscription = await transport.subscribe(channel, SHARED, EARLIEST)
-                await subscription.settle(await kit.receive(subscription, 50))
+                await kit.taken(subscription, 50)
                 await transport.check()
                 await kit.close()
         finally:
