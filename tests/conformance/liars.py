@@ -437,6 +437,7 @@ def declaring(**values: Any) -> type[Embedded]:
 class Networked(NetworkedTransport):
     """The honest one, with one point to lie at."""
 
+    patience = 0.7
     subscription: Callable[[NetworkedSubscription], Any] = lambda honest: honest
 
     async def subscribe(self, channel: str, group: str, start: Start) -> Any:

@@ -44,9 +44,6 @@ READER = "reader"
 WAIT_SECONDS = 0.1
 """How long a receive waits here for something to come."""
 
-ANSWER_SECONDS = 0.7
-"""How long the client waits for an answer."""
-
 
 class NetworkedOptions(BaseModel):
     """What a document would say."""
@@ -159,9 +156,10 @@ async def waiting_little(subscription: Subscription, limit: int) -> Sequence[Del
 class Connection:
     """One request after another. Raises `ConnectionLost` when nothing was sent, `Unanswered` when it was."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, patience: float) -> None:
         self._reader = reader
         self._writer = writer
+        self._patience = patience
         self._turn = asyncio.Lock()
         self.lost = False
 
@@ -170,7 +168,7 @@ class Connection:
             if self.lost or self._reader.at_eof() or self._writer.transport.is_closing():
                 raise ConnectionLost("the connection is gone")
             try:
-                async with asyncio.timeout(ANSWER_SECONDS):
+                async with asyncio.timeout(self._patience):
                     send(self._writer, (method, arguments, named))
                     error, value = await receive(self._reader)
             except (OSError, EOFError, TimeoutError) as error:
@@ -196,6 +194,8 @@ class NetworkedTransport:
     """The embedded transport, far away. The points to lie at are its methods."""
 
     capabilities = CAPABILITIES
+    patience = 2.0
+    """Seconds to wait for an answer; a busy machine may take one for it."""
 
     def __init__(self, address: tuple[str, int], password: str = PASSWORD) -> None:
         self._address = address
@@ -265,8 +265,8 @@ class NetworkedTransport:
 
     async def _connect(self, *, first: bool) -> Connection:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                connection = Connection(*await asyncio.open_connection(*self._address))
+            async with asyncio.timeout(self.patience):
+                connection = Connection(*await asyncio.open_connection(*self._address), self.patience)
         except (OSError, TimeoutError) as error:
             raise ConnectionLost(f"{self._address} cannot be reached: {error!r}") from error
         try:
