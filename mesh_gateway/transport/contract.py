@@ -160,10 +160,9 @@ class Capabilities:
     """Seconds after which an unsettled event is handed out again by itself; None = never."""
     groups: bool = True
     """Two groups on one channel each get every event."""
-    history: bool = True
-    """A group that is new may begin with what was published before it; without, only at the latest event."""
     seek: frozenset[Literal["position", "timestamp"]] = frozenset()
-    """What a group's `Start` may name besides latest and earliest."""
+    """What a new group's `Start` may name besides latest and earliest. A transport that names nothing here may
+    refuse `earliest` for a new group, too: it keeps nothing from before a group was there."""
     browse: bool = False
     measure: bool = False
     counts_attempts: bool = False

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
@@ -14,12 +15,18 @@ from mesh_gateway.errors import ConnectionLost, InvalidEvent, TransportError, Un
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import Stored
 from mesh_gateway.wire.unreadable import wrapped
-from mesh_gateway_rabbitmq import fields, frames, topology
+from mesh_gateway_rabbitmq import fields, frames
 from mesh_gateway_rabbitmq.link import Link
 from mesh_gateway_rabbitmq.messages import decode
 from mesh_gateway_rabbitmq.publisher import Confirming
 
 REMOVED = "x-mesh-removed"
+
+MARK = "x-mesh-mark"
+"""On a message that only says: up to here."""
+
+QUIET_SECONDS = 0.25
+"""Without a message before a stream is taken to be at its end, where being exact is not worth a mark."""
 
 READ_SECONDS = 10.0
 """Without a message of a stream that should have more."""
@@ -43,12 +50,12 @@ class Letters:
         """Up to `limit` letters behind position `after`, oldest first. Raises `TransportError`."""
         begin = 0 if after is None else _number(after) + 1
         async with self._turn:
-            await self._catch_up(link)
+            await self._catch_up(link, exactly=True)
             wanted = sorted(offset for offset in self._alive if offset >= begin)[:limit]
             if not wanted:
                 return []
             chosen, found = set(wanted), []
-            async with aclosing(_entries(link, self._queue, wanted[0], wanted[-1])) as entries:
+            async with aclosing(_entries(link, self._queue, wanted[0], last=wanted[-1])) as entries:
                 async for offset, properties, body in entries:
                     if offset in chosen:
                         event = self._event(offset, properties, body)
@@ -58,24 +65,11 @@ class Letters:
     async def remove(self, link: Link, positions: Sequence[str]) -> int:
         """Take these out; how many were there. Durable when it returns. Raises `TransportError`."""
         async with self._turn:
-            await self._catch_up(link)
+            await self._catch_up(link, exactly=True)
             gone = {offset for offset in map(_number, positions) if offset in self._alive}
             if not gone:
                 return 0
-            confirming = await Confirming.open(link)
-            try:
-                note = fields.write(None, [(REMOVED.encode(), written(gone))], confirming.message_id(0), 0)
-                pending = confirming.send(self._exchange, [(note, b"")])
-                async with asyncio.timeout(READ_SECONDS):
-                    await pending.done
-                if pending.rejected or pending.returned:
-                    raise TransportError(
-                        f"the stream {self._queue} did not take the note of what was removed"
-                    )
-            except TimeoutError:
-                raise ConnectionLost("RabbitMQ has not confirmed that dead letters were removed") from None
-            finally:
-                await confirming.channel.close()
+            await self._note(link, REMOVED, written(gone))
             for offset in gone:
                 del self._alive[offset]
             return len(gone)
@@ -83,22 +77,40 @@ class Letters:
     async def count(self, link: Link) -> tuple[int, float | None]:
         """How many there are, and when the oldest came. Raises `TransportError`."""
         async with self._turn:
-            await self._catch_up(link)
+            await self._catch_up(link, exactly=False)
             return len(self._alive), min(self._alive.values(), default=None)
 
-    async def _catch_up(self, link: Link) -> None:
-        end = await topology.messages_in(link, self._queue)
-        if end <= self._next:
-            return
-        async with aclosing(_entries(link, self._queue, self._next, end - 1)) as entries:
+    async def _catch_up(self, link: Link, *, exactly: bool) -> None:
+        """Know what has come. The server says only every few seconds how long a stream is: to know it exactly a mark
+        is written and read back, else reading ends when nothing more comes for a moment.
+        """
+        mark = uuid.uuid4().bytes if exactly else None
+        if mark is not None:
+            await self._note(link, MARK, mark)
+        async with aclosing(_entries(link, self._queue, self._next, mark=mark)) as entries:
             async for offset, properties, _ in entries:
-                note = properties.headers.get(REMOVED)
-                if isinstance(note, bytes):
-                    for gone in read(note):
-                        self._alive.pop(gone, None)
-                else:
-                    self._alive[offset] = float(properties.timestamp or 0)
                 self._next = offset + 1
+                removed = properties.headers.get(REMOVED)
+                if isinstance(removed, bytes):
+                    for gone in read(removed):
+                        self._alive.pop(gone, None)
+                elif MARK not in properties.headers:
+                    self._alive[offset] = float(properties.timestamp or 0)
+
+    async def _note(self, link: Link, header: str, text: bytes) -> None:
+        """Write a message of our own into the stream; durable when it returns. Raises `TransportError`."""
+        confirming = await Confirming.open(link)
+        try:
+            note = fields.write(None, [(header.encode(), text)], confirming.message_id(0), 0)
+            pending = confirming.send(self._exchange, [(note, b"")])
+            async with asyncio.timeout(READ_SECONDS):
+                await pending.done
+            if pending.rejected or pending.returned:
+                raise TransportError(f"the stream {self._queue} did not take a note of ours")
+        except TimeoutError:
+            raise ConnectionLost(f"RabbitMQ has not confirmed a note in the stream {self._queue}") from None
+        finally:
+            await confirming.channel.close()
 
     def _event(self, offset: int, properties: fields.Properties, body: bytes) -> Event:
         """The letter; what somebody else wrote here and is no event is shown as it is."""
@@ -108,35 +120,38 @@ class Letters:
             return wrapped(body, channel=self._channel, position=str(offset), why=str(error), headers={})
 
 
-async def _entries(link: Link, queue: str, first: int, last: int) -> AsyncGenerator[Entry, None]:
-    """The entries of a stream from one offset to another, both included. Raises `TransportError`."""
+async def _entries(
+    link: Link, queue: str, first: int, *, last: int | None = None, mark: bytes | None = None
+) -> AsyncGenerator[Entry, None]:
+    """The entries of a stream from `first` on: up to `last`, or up to this mark of ours, both included, or until
+    nothing more comes for a moment. Raises `TransportError`.
+    """
     channel = await link.channel()
     arrived: asyncio.Queue[tuple[int, bytes, bytes]] = asyncio.Queue()
     channel.on_deliver = lambda tag, again, properties, body: arrived.put_nowait((tag, properties, body))
     doing = f"read stream {queue}"
+    bounded = last is not None or mark is not None
     try:
         await channel.call(commands.Basic.Qos(0, CREDIT), commands.Basic.QosOk, doing)
         consume = commands.Basic.Consume(queue=queue, arguments={"x-stream-offset": first})
         await channel.call(consume, commands.Basic.ConsumeOk, doing)
         while True:
-            async with asyncio.timeout(READ_SECONDS):
+            async with asyncio.timeout(READ_SECONDS if bounded else QUIET_SECONDS):
                 tag, raw, body = await arrived.get()
             link.write(frames.ack(channel.number, tag, multiple=False))
             properties = fields.read(raw)
             offset = properties.headers.get("x-stream-offset")
             if not isinstance(offset, int):
                 raise TransportError(f"queue {queue} is no stream: its messages have no offsets")
-            if offset < first:
-                continue  # the server begins with the chunk that holds the offset
-            if offset > last:
-                return
-            yield offset, properties, body
-            if offset == last:
+            if offset >= first:  # the server begins with the chunk that holds the offset
+                yield offset, properties, body
+            if offset == last or (mark is not None and properties.headers.get(MARK) == mark):
                 return
     except TimeoutError:
-        raise ConnectionLost(
-            f"the stream {queue} was not read to its end within {READ_SECONDS:g} s"
-        ) from None
+        if bounded:
+            raise ConnectionLost(
+                f"the stream {queue} was not read to its end within {READ_SECONDS:g} s"
+            ) from None
     finally:
         await channel.close()
 

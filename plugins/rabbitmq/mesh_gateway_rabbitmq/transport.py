@@ -67,7 +67,6 @@ class RabbitTransport:
             delay=0.0,
             lease=options.consumer_timeout * LEASE_SHARE,
             groups=True,
-            history=False,
             seek=frozenset(),
             browse=True,
             measure=True,
