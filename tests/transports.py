@@ -76,7 +76,8 @@ KAFKA = Backing(
     'bootstrapServers: "{server}", partitions: 3, topic: "{own}-{{namespace}}-{{broker}}", '
     'group: "{own}.{{namespace}}.{{broker}}"',
 )
-BACKINGS = (EMBEDDED, KAFKA)
+RABBITMQ = Backing("rabbitmq", "MESH_TEST_RABBITMQ", 'url: "{server}", prefix: "{own}"')
+BACKINGS = (EMBEDDED, KAFKA, RABBITMQ)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,95 @@
+"""Event ↔ SQS message: the CloudEvents JSON format in the body, made safe for the characters that SQS takes.
+
+There is no binding of CloudEvents for SQS. The body alone is the event; the attributes are copies for whoever filters
+or looks, and what the format has no room for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from mesh_gateway.errors import InvalidEvent
+from mesh_gateway.event import Event
+from mesh_gateway.wire import beside, json
+
+CONTENT_TYPE, HEADERS = "content-type", "mesh-headers"
+STRUCTURED = "application/cloudevents+json"
+COPIED = ("specversion", "id", "type", "source", "subject")
+"""Attributes that are shown beside the body: with ours seven of the ten that SQS allows."""
+
+LONGEST_COPY = 256
+"""Characters of a copied attribute: it counts towards the size, and whoever filters compares short texts."""
+
+_illegal = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""What is no character of XML 1.0, which is what SQS takes. In JSON it can stand within a string only."""
+
+
+class Message(NamedTuple):
+    """A message as it is sent. `size` as SQS counts: the body, and names, types and values of attributes."""
+
+    body: str
+    attributes: dict[str, str]
+    size: int
+
+
+def encode(event: Event) -> Message:
+    """The message of an event."""
+    body = _illegal.sub(lambda found: f"\\u{ord(found[0]):04x}", json.encode(event).decode())
+    attributes = {CONTENT_TYPE: STRUCTURED}
+    for name in COPIED:
+        value = event.attributes.get(name)
+        if value and len(value) <= LONGEST_COPY and not _illegal.search(value):
+            attributes[f"ce-{name}"] = value
+    if event.headers:
+        text = beside.written(event.headers).decode()
+        attributes[HEADERS] = _illegal.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    size = len(body.encode()) + sum(len(k) + len("String") + len(v.encode()) for k, v in attributes.items())
+    return Message(body, attributes, size)
+
+
+def decode(body: str, attributes: Mapping[str, Any]) -> Event:
+    """The event of a message. Raises `InvalidEvent` when it is none.
+
+    An SNS notification is unwrapped: what was published to the topic is the event.
+    """
+    try:
+        event = json.decode(body.encode())
+    except InvalidEvent:
+        inner = _of_sns(body)
+        if inner is None:
+            raise
+        event = json.decode(inner)
+    text = attributes.get(HEADERS, {}).get("StringValue")
+    passed = beside.headers(text) if text else None
+    return Event(event.attributes, event.data, event.kinds, passed) if passed else event
+
+
+def _of_sns(body: str) -> bytes | None:
+    """What an SNS envelope holds, if the body is one."""
+    try:
+        envelope = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return None
+    if not isinstance(envelope, dict) or not {"Type", "TopicArn", "Message"} <= envelope.keys():
+        return None
+    message = envelope["Message"]
+    return message.encode() if isinstance(message, str) else None
+
+
+def group_id(event: Event) -> str:
+    """The MessageGroupId of a FIFO queue: within it order is kept."""
+    get = event.attributes.get
+    key = get("partitionkey") or get("subject") or get("source") or ""
+    fits = len(key) <= 128 and key.isascii() and key.isprintable() and " " not in key
+    return key if fits else hashlib.sha256(key.encode()).hexdigest()
+
+
+def deduplication_id(event: Event) -> str:
+    """Of a FIFO queue: the same for the same source and id, and for nothing else."""
+    source, id = event.attributes["source"].encode(), event.attributes["id"].encode()
+    return hashlib.sha256(b"%d:%b%d:%b" % (len(source), source, len(id), id)).hexdigest()

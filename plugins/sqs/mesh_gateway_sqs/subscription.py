@@ -1,0 +1,270 @@
+"""Reading one queue: one task polls and extends what is held, so that a receive that is cancelled loses nothing.
+
+poll ─▶ arrived ─▶ receive ─▶ settle ─▶ DeleteMessageBatch          every third of the visibility timeout ─▶ extended
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from mesh_gateway.errors import ConnectionLost, InvalidEvent, Throttled, TransportError, Unsupported
+from mesh_gateway.event import Event
+from mesh_gateway.transport.contract import Delivery
+from mesh_gateway.wire.unreadable import wrapped
+from mesh_gateway_sqs.client import Sqs, Unknown
+from mesh_gateway_sqs.messages import decode
+from mesh_gateway_sqs.publisher import BATCH
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 1.0
+"""How long an empty receive waits; the contract says about a second. Whatever arrives ends it at once."""
+
+ARRIVED_LIMIT = 100
+"""Messages that wait to be received before polling pauses: what is here is invisible to other gateways."""
+
+HELD_LIMIT = 60_000
+"""Messages that one gateway holds: half of the 120,000 that SQS allows a queue in flight."""
+
+RETRIES, RETRY_SECONDS = 3, 0.5
+"""Of a delete or an extension that SQS did not answer."""
+
+LONGEST_DELAY = 39_600.0
+"""Seconds: of the 12 hours that a message may be invisible in all, one hour is left for having been held."""
+
+HELD_SECONDS = 39_600.0
+"""A message that is held longer would be taken away from us in the middle."""
+
+
+class Held:
+    """One message that we have."""
+
+    __slots__ = ("event_id", "handle", "lost", "since")
+
+    def __init__(self, event_id: str, handle: str, since: float) -> None:
+        self.event_id, self.handle, self.since = event_id, handle, since
+        self.lost = False
+
+
+class SqsSubscription:
+    """Implements `Subscription`. A delivery's token is its message as it is held.
+
+    `bury` publishes an unreadable message to the dead letters; `left` is called once it has closed.
+    """
+
+    def __init__(
+        self,
+        sqs: Sqs,
+        channel: str,
+        queue: str,
+        *,
+        visibility: float,
+        wait: float,
+        bury: Callable[[Event], Awaitable[None]],
+        unreadable: Callable[[str, str], None],
+        left: Callable[[SqsSubscription], None],
+    ) -> None:
+        self.channel, self.queue = channel, queue
+        self._sqs, self._visibility, self._wait = sqs, visibility, wait
+        self._bury, self._unreadable, self._left = bury, unreadable, left
+        self._arrived: deque[Delivery] = deque()
+        self._held: set[Held] = set()
+        self._news = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._failure: TransportError | None = None
+        self._stopping = False
+        self._closed = False
+        self._tasks = [
+            asyncio.create_task(self._poll(), name=f"sqs polls {queue}"),
+            asyncio.create_task(self._extend(), name=f"sqs extends {queue}"),
+        ]
+
+    # ── the contract ─────────────────────────────────────────────────────────────────────────
+
+    async def receive(self, limit: int) -> Sequence[Delivery]:
+        """As `Subscription.receive`; ends empty when the subscription is closed meanwhile."""
+        self._check()
+        if not self._arrived:
+            self._news.clear()
+            try:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await self._news.wait()
+            except TimeoutError:
+                return ()
+            if self._stopping:
+                return ()
+            self._check()
+        found: list[Delivery] = []
+        while self._arrived and len(found) < limit:
+            delivery = self._arrived.popleft()
+            if not delivery.token.lost:
+                found.append(delivery)
+        self._taken.set()
+        return found
+
+    async def settle(self, done: Sequence[Delivery]) -> None:
+        """As `Subscription.settle`; deleted when it returns. Raises `TransportError`: what it names comes again."""
+        self._check()
+        mine = [delivery.token for delivery in done if delivery.token in self._held]
+        self._held.difference_update(mine)
+        await self._in_batches("DeleteMessageBatch", mine, {})
+
+    async def release(self, back: Sequence[Delivery], delay: float | None = None) -> None:
+        """As `Subscription.release`."""
+        self._check()
+        if delay is not None and delay > LONGEST_DELAY:
+            raise Unsupported(f"SQS keeps a message invisible for {LONGEST_DELAY:g} s at most")
+        mine = [delivery.token for delivery in back if delivery.token in self._held]
+        self._held.difference_update(mine)
+        await self._in_batches("ChangeMessageVisibilityBatch", mine, {"VisibilityTimeout": round(delay or 0)})
+
+    async def close(self) -> None:
+        """As `Subscription.close`: waits for the poll that is under way, and gives back what is held."""
+        if self._closed:
+            return
+        self._closed = self._stopping = True
+        self._news.set()
+        self._taken.set()
+        poll, extend = self._tasks
+        extend.cancel()
+        await asyncio.wait([poll], timeout=self._wait + 1)
+        poll.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        held, self._held = list(self._held), set()
+        try:
+            await self._in_batches("ChangeMessageVisibilityBatch", held, {"VisibilityTimeout": 0})
+        except TransportError as error:
+            log.info(
+                "what was held of %s comes again when its visibility timeout ends: %s", self.queue, error
+            )
+        self._left(self)
+
+    @property
+    def held(self) -> int:
+        """Messages that we have and that are not settled."""
+        return len(self._held)
+
+    # ── the two tasks ────────────────────────────────────────────────────────────────────────
+
+    async def _poll(self) -> None:
+        while not self._stopping:
+            if len(self._arrived) >= ARRIVED_LIMIT or len(self._held) >= HELD_LIMIT:
+                self._taken.clear()
+                await self._taken.wait()
+                continue
+            try:
+                await self._poll_once()
+            except Throttled as error:
+                await asyncio.sleep(error.retry_after or RETRY_SECONDS)
+            except TransportError as error:
+                self._failure = ConnectionLost(f"queue {self.queue} cannot be read: {error}", retry_after=1)
+                if not isinstance(error, Unknown):
+                    self._failure = error
+                self._news.set()
+                return
+
+    async def _poll_once(self) -> None:
+        payload = {
+            "QueueUrl": self.queue,
+            "MaxNumberOfMessages": BATCH,
+            "WaitTimeSeconds": round(self._wait),
+            "VisibilityTimeout": round(self._visibility),
+            "MessageSystemAttributeNames": ["SentTimestamp", "MessageGroupId"],
+            "MessageAttributeNames": ["All"],
+        }
+        answer = await self._sqs.call("ReceiveMessage", payload, self._wait + 10)
+        now = time.monotonic()
+        for message in answer.get("Messages") or []:
+            held = Held(message["MessageId"], message["ReceiptHandle"], now)
+            self._held.add(held)
+            try:
+                event = decode(message["Body"], message.get("MessageAttributes") or {})
+            except InvalidEvent as error:
+                await self._park(message, held, str(error))
+                continue
+            system = message.get("Attributes") or {}
+            key = event.attributes.get("partitionkey") or system.get("MessageGroupId")
+            sent = float(system.get("SentTimestamp", 0)) / 1000
+            self._arrived.append(Delivery(event, held, message["MessageId"], key, None, sent))
+        if self._arrived:
+            self._news.set()
+
+    async def _park(self, message: dict[str, Any], held: Held, why: str) -> None:
+        """Durable with the dead letters first; what cannot be parked becomes visible again by itself."""
+        headers = {
+            name: str(value.get("StringValue"))
+            for name, value in (message.get("MessageAttributes") or {}).items()
+        }
+        event = wrapped(
+            message["Body"].encode(),
+            channel=self.channel,
+            position=message["MessageId"],
+            why=why,
+            headers=headers,
+        )
+        self._held.discard(held)
+        try:
+            await self._bury(event)
+        except TransportError as error:
+            log.warning("an unreadable message of %s stays in its queue: %s", self.queue, error)
+            return
+        self._unreadable(self.channel, f"queue {self.queue}: {why}")
+        await self._in_batches("DeleteMessageBatch", [held], {})
+
+    async def _extend(self) -> None:
+        """What is held stays invisible to others, until it would be too old for SQS."""
+        while True:
+            await asyncio.sleep(self._visibility / 3)
+            now = time.monotonic()
+            for held in [held for held in self._held if now - held.since > HELD_SECONDS]:
+                held.lost = True
+                self._held.discard(held)
+            try:
+                await self._in_batches(
+                    "ChangeMessageVisibilityBatch",
+                    list(self._held),
+                    {"VisibilityTimeout": round(self._visibility)},
+                )
+            except TransportError as error:
+                log.warning(
+                    "what is held of %s could not be extended, it may come again: %s", self.queue, error
+                )
+
+    async def _in_batches(self, action: str, held: Sequence[Held], more: dict[str, Any]) -> None:
+        """The same for each message; those that SQS says are not ours any more count as lost. Raises `TransportError`."""
+        for at in range(0, len(held), BATCH):
+            await self._batch(action, held[at : at + BATCH], more)
+
+    async def _batch(self, action: str, held: Sequence[Held], more: dict[str, Any]) -> None:
+        left = {str(number): one for number, one in enumerate(held)}
+        for attempt in range(RETRIES):
+            entries = [{"Id": id, "ReceiptHandle": one.handle, **more} for id, one in left.items()]
+            try:
+                answer = await self._sqs.call(action, {"QueueUrl": self.queue, "Entries": entries})
+            except (Unknown, Throttled):
+                if attempt == RETRIES - 1:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            failed = answer.get("Failed") or []
+            for entry in failed:
+                if entry.get("SenderFault", True):
+                    lost = left[entry["Id"]]
+                    lost.lost = True
+                    self._held.discard(lost)
+            left = {e["Id"]: left[e["Id"]] for e in failed if not e.get("SenderFault", True)}
+            if not left:
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+        raise ConnectionLost(f"SQS did not do {action} for {len(left)} messages of {self.queue}")
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ConnectionLost("the subscription is closed")
+        if self._failure is not None:
+            raise self._failure

@@ -1,0 +1,44 @@
+"""SQS passes the kit, on a real server."""
+
+from __future__ import annotations
+
+import os
+import uuid
+
+import pytest
+from mesh_gateway_sqs.options import SqsOptions
+from mesh_gateway_sqs.transport import SqsTransport
+
+from mesh_gateway.testing import Harness, TransportConformance
+from mesh_gateway.transport.contract import TransportContext
+
+ENDPOINT = os.environ.get("MESH_TEST_SQS", "")
+REQUIRED = os.environ.get("MESH_REQUIRE_SERVICES") == "1"
+
+pytestmark = pytest.mark.skipif(
+    not ENDPOINT and not REQUIRED, reason="no SQS: run scripts/services up sqs and eval its env"
+)
+
+
+class TestSqsTransport(TransportConformance):
+    fifo = False
+
+    async def harness(self) -> Harness:
+        own = f"kit-{uuid.uuid4().hex[:8]}"
+
+        def make(endpoint: str = ENDPOINT) -> SqsTransport:
+            options = SqsOptions(
+                endpoint=endpoint, region="us-east-1", prefix=own, waitTime=1, fifo=self.fifo
+            )
+            return SqsTransport(options, TransportContext("sqs", None))
+
+        return Harness(
+            make=make,
+            patience=20,
+            options_model=SqsOptions,
+            denied={"unknown host": lambda: make("http://nowhere.invalid:9324")},
+        )
+
+
+class TestFifo(TestSqsTransport):
+    fifo = True
