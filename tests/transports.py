@@ -37,7 +37,7 @@ class Backing:
     options: str = ""
     """Of its Transport document; `{own}` is a prefix that no other test has."""
     lacks: frozenset[str] = field(default_factory=frozenset)
-    """What it refuses, and says so: `groups`, `order`, `browse`."""
+    """What it refuses, and says so: `groups`, `order`, `history` (a new group begins with what was before it)."""
 
     durable: bool = True
     """Whether the server keeps events when it is killed."""
@@ -76,8 +76,17 @@ KAFKA = Backing(
     'bootstrapServers: "{server}", partitions: 3, topic: "{own}-{{namespace}}-{{broker}}", '
     'group: "{own}.{{namespace}}.{{broker}}"',
 )
-RABBITMQ = Backing("rabbitmq", "MESH_TEST_RABBITMQ", 'url: "{server}", prefix: "{own}"')
-BACKINGS = (EMBEDDED, KAFKA, RABBITMQ)
+RABBITMQ = Backing(
+    "rabbitmq", "MESH_TEST_RABBITMQ", 'url: "{server}", prefix: "{own}"', lacks=frozenset({"history"})
+)
+SQS = Backing(
+    "sqs",
+    "MESH_TEST_SQS",
+    'endpoint: "{server}", region: us-east-1, prefix: "{own}", waitTime: PT1S',
+    lacks=frozenset({"groups", "history", "order"}),
+    durable=False,
+)
+BACKINGS = (EMBEDDED, KAFKA, RABBITMQ, SQS)
 
 
 @dataclass(frozen=True)

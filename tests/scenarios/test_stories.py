@@ -179,6 +179,7 @@ async def redrive(gateway: GatewayProcess, wanted: dict[str, Any]) -> dict[str, 
 
 
 async def test_ordered_delivery_keeps_each_keys_order_through_retries(mesh: Mesh):
+    mesh.backing.skip_without("order")
     seen: dict[str, int] = {}
 
     def answer(request: Request) -> Answer:
@@ -202,6 +203,8 @@ async def test_ordered_delivery_keeps_each_keys_order_through_retries(mesh: Mesh
 
 
 async def test_a_dedicated_trigger_starts_where_it_is_told(mesh: Mesh):
+    mesh.backing.skip_without("groups")
+    old = [] if "history" in mesh.backing.lacks else ["old1", "old2"]
     async with Subscriber() as s:
         base = BROKER + trigger("first", s.url)
         gateway = mesh(base)
@@ -219,10 +222,10 @@ async def test_a_dedicated_trigger_starts_where_it_is_told(mesh: Mesh):
         mesh.rewrite(gateway, base + late + early)
         async with running(gateway):
             await send_batch(gateway, "/default/b", ["new"])
-            await s.received(waiting_for(7))
+            await s.received(waiting_for(5 + len(old)))
 
     assert s.ids("/late") == ["new"]
-    assert s.ids("/early") == ["old1", "old2", "new"]
+    assert s.ids("/early") == [*old, "new"]
 
 
 async def test_broker_to_broker_in_one_gateway_needs_no_http(mesh: Mesh):
