@@ -1,36 +1,72 @@
-"""`plugins`: which were found, and whether they can be used."""
+"""`plugins`: which were found, whether they can be used, and what the conformance kit says of a transport."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mesh_gateway.cli import options
-from mesh_gateway.cli.exits import Exit
 from mesh_gateway.cli.output import rows, table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from mesh_gateway.transport.plugins import Plugins
 
 COLUMNS = ("name", "distribution", "version", "status", "transports", "hooks", "detail")
 
+ELSEWHERE = {name: f"mesh_gateway.cli.plugins_{name}" for name in ("check", "new")}
+"""Verbs with a module of their own, imported on use."""
 
-@click.command("plugins")
-@click.argument("action", type=click.Choice(["list", "check"]), default="list", required=False)
+
+class PluginsGroup(click.Group):
+    """Imports a verb's module when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.commands, *(name for name, module in ELSEWHERE.items() if find_spec(module))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in ELSEWHERE and find_spec(ELSEWHERE[cmd_name]):
+            command: click.Command = import_module(ELSEWHERE[cmd_name]).command
+            return command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group("plugins", cls=PluginsGroup, invoke_without_command=True)
 @options.data_output()
-def command(action: str, form: str) -> None:
+@click.pass_context
+def command(context: click.Context, form: str) -> None:
     """Show the plugins that were found, and check them.
 
-    A plugin is a distribution with an entry point in the group mesh_gateway. `check` also imports
-    what the plugins bring, and exits with 1 if anything cannot be used. MESH_GATEWAY_PLUGINS names
-    the plugins to load, separated by commas; empty loads none.
+    A plugin is a distribution with an entry point in the group mesh_gateway. MESH_GATEWAY_PLUGINS names
+    the plugins to load, separated by commas; empty loads none. Without a verb: list.
     """
+    if context.invoked_subcommand is None:
+        show(form)
+    else:
+        context.default_map = {context.invoked_subcommand: {"form": form}}
+
+
+@command.command("list")
+@options.data_output()
+def list_(form: str) -> None:
+    """List the plugins that were found, and what each brings."""
+    show(form)
+
+
+def show(form: str) -> None:
+    """Print the plugins that were found."""
     from mesh_gateway.transport.plugins import load_plugins
 
-    plugins = load_plugins()
-    wrong = missing(plugins) if action == "check" else {}
+    write(reports(load_plugins(), {}), form)
+
+
+def reports(plugins: Plugins, wrong: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What became of each plugin; `wrong` says which kinds of transport cannot be used, and why."""
     found: list[dict[str, Any]] = []
     for report in plugins.reports:
         told = asdict(report)
@@ -38,29 +74,17 @@ def command(action: str, form: str) -> None:
         if faults:
             told |= {"status": "failed", "detail": "; ".join(faults)}
         found.append(told)
+    return found
+
+
+def write(found: Sequence[Mapping[str, Any]], form: str) -> None:
+    """Print reports."""
     if form == "table":
         table(COLUMNS, [[cell(one[name]) for name in COLUMNS] for one in found])
     else:
         rows(found, COLUMNS, form)
-    if action == "check" and any(one["status"] in ("failed", "incompatible") for one in found):
-        raise SystemExit(Exit.CHECK_FAILED)
 
 
 def cell(value: str | tuple[str, ...]) -> str | None:
     """A report's field for a table."""
     return (value if isinstance(value, str) else ", ".join(value)) or None
-
-
-def missing(plugins: Plugins) -> dict[str, str]:
-    """Kind of transport -> why its modules cannot be imported."""
-    from mesh_gateway.errors import PluginError
-    from mesh_gateway.transport.plugins import import_string
-
-    wrong: dict[str, str] = {}
-    for name, kind in plugins.transports.items():
-        try:
-            for path in (kind.load, kind.options):
-                import_string(path)
-        except PluginError as error:
-            wrong[name] = f"{error}" + (f"; {kind.install_hint}" if kind.install_hint else "")
-    return wrong

@@ -26,5 +26,7 @@ class TestEmbeddedTransport(TransportConformance):
             clock.advance(seconds)
 
         return Harness(
-            make=lambda: EmbeddedTransport(EmbeddedOptions(), context, clock=clock), advance=advance
+            make=lambda: EmbeddedTransport(EmbeddedOptions(), context, clock=clock),
+            advance=advance,
+            options_model=EmbeddedOptions,
         )

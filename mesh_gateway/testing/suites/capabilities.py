@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from mesh_gateway.testing.harness import Kit, ids, series
@@ -60,6 +62,8 @@ class DeclaredCapabilities:
             found += page
             after = page[-1].position
 
+        if transport.capabilities.ordering != "channel":  # of one age, so none of them is the older
+            found.sort(key=lambda stored: stored.event.id)
         assert [stored.event for stored in found] == series(7)
         assert all(stored.enqueued_at > 0 for stored in found)
 
@@ -72,10 +76,9 @@ class DeclaredCapabilities:
 
         looks = [await transport.browse(channel, after=None, limit=10) for _ in range(3)]
 
-        assert [[stored.event.id for stored in look] for look in looks] == [
-            ["e0", "e1", "e2", "e3", "e4"]
-        ] * 3
-        assert [stored.position for stored in looks[0]] == [stored.position for stored in looks[2]]
+        assert sorted(stored.event.id for stored in looks[0]) == ["e0", "e1", "e2", "e3", "e4"]
+        first, *others = [[(stored.event.id, stored.position) for stored in look] for look in looks]
+        assert others == [first, first]
 
     async def test_a_removed_dead_letter_is_gone_and_the_others_stay(self, kit: Kit) -> None:
         transport = await kit.transport()
@@ -83,18 +86,19 @@ class DeclaredCapabilities:
             pytest.skip("there is nothing to remove single events with")
         channel = await kit.dead_letters(transport)
         await transport.publish(channel, series(4))
-        positions = [stored.position for stored in await transport.browse(channel, after=None, limit=10)]
+        stored = {one.event.id: one for one in await transport.browse(channel, after=None, limit=10)}
+        positions = [stored["e1"].position, stored["e2"].position]
 
-        assert await transport.remove(channel, positions[1:3]) == 2
-        assert await transport.remove(channel, positions[1:3]) == 0
+        assert await transport.remove(channel, positions) == 2
+        assert await transport.remove(channel, positions) == 0
 
         await kit.close()
         transport = await kit.transport()
         assert isinstance(transport, Browsable)
         left = await transport.browse(channel, after=None, limit=10)
-        assert [stored.event.id for stored in left] == ["e0", "e3"]
+        assert sorted(one.event.id for one in left) == ["e0", "e3"]
         if isinstance(transport, Measurable):
-            assert (await transport.backlog(channel, OPERATORS)).events == 2
+            assert await kit.eventually(partial(is_behind, transport, channel, OPERATORS, 2))
 
     async def test_dead_letters_outlive_the_transport(self, kit: Kit) -> None:
         transport = await kit.transport()
@@ -108,27 +112,26 @@ class DeclaredCapabilities:
 
         assert isinstance(transport, Browsable)
         found = await transport.browse(channel, after=None, limit=10)
-        assert [stored.event for stored in found] == series(3)
+        assert sorted((one.event for one in found), key=lambda event: event.id) == series(3)
 
     async def test_the_backlog_is_what_is_not_settled(self, kit: Kit) -> None:
         transport = await kit.transport()
         if not isinstance(transport, Measurable):
             pytest.skip("there is no backlog to be asked for, as declared")
         channel = await kit.channel(transport)
-        assert (await transport.backlog(channel, SHARED)).events == 0
+        assert await kit.eventually(partial(is_behind, transport, channel, SHARED, 0))
         await transport.publish(channel, series(5))
         subscription = await transport.subscribe(channel, SHARED, EARLIEST)
         found = await kit.receive(subscription, 5)
 
-        whole = await transport.backlog(channel, SHARED)
+        assert await kit.eventually(partial(is_behind, transport, channel, SHARED, 5))
+        age = (await transport.backlog(channel, SHARED)).oldest_age
         await subscription.settle(found)
         await subscription.close()
-        empty = await transport.backlog(channel, SHARED)
 
-        assert whole.events == 5
-        assert whole.oldest_age is not None
-        assert whole.oldest_age >= 0
-        assert (empty.events, empty.oldest_age) == (0, None)
+        assert age is None or age >= 0  # not every broker can tell
+        assert await kit.eventually(partial(is_behind, transport, channel, SHARED, 0))
+        assert (await transport.backlog(channel, SHARED)).oldest_age is None
 
     async def test_attempts_are_counted_as_declared(self, kit: Kit) -> None:
         transport = await kit.transport()
@@ -173,3 +176,8 @@ class DeclaredCapabilities:
         copies = 1 if transport.capabilities.dedup else 2
         assert ids(await kit.receive(subscription, copies)) == ["e0"] * copies
         assert await kit.nothing_but(transport, channel, subscription) == []
+
+
+async def is_behind(transport: Measurable, channel: str, group: str, events: int) -> bool:
+    """Whether the group's backlog is so many events."""
+    return (await transport.backlog(channel, group)).events == events

@@ -8,6 +8,7 @@ import pytest
 
 from mesh_gateway.errors import TransportError, Unsupported
 from mesh_gateway.testing.harness import Kit, at_position, ids, numbered, series
+from mesh_gateway.testing.outage import read_on
 from mesh_gateway.transport.contract import EARLIEST, LATEST, SHARED, Start, Transport
 
 
@@ -55,30 +56,32 @@ class Deliveries:
         transport = await kit.transport()
         channel = await kit.channel(transport)
         subscription = await transport.subscribe(channel, SHARED, EARLIEST)
-        waiting = asyncio.ensure_future(subscription.receive(10))
-        await asyncio.sleep(0)
-        publishing = asyncio.ensure_future(transport.publish(channel, series(5)))
-        await asyncio.sleep(0)
-        waiting.cancel()
-        await asyncio.wait([waiting, publishing])
-        publishing.result()
+        got: list[str] = []
+        for moment in range(10):
+            waiting = asyncio.ensure_future(subscription.receive(10))
+            await asyncio.sleep(0)
+            await transport.publish(channel, series(2, f"{moment}-"))
+            await asyncio.sleep(moment / 1_000)  # at another point of its way each time
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            got += [] if waiting.cancelled() else ids(waiting.result())
 
-        got = [] if waiting.cancelled() else ids(waiting.result())
-        rest = await kit.receive(subscription, 5 - len(got))
+        rest = await kit.receive(subscription, 20 - len(got))
 
-        assert sorted(got + ids(rest)) == sorted(event.id for event in series(5))
+        assert sorted(got + ids(rest)) == sorted(f"{moment}-{n}" for moment in range(10) for n in range(2))
 
     async def test_a_restart_of_the_server_loses_nothing(self, kit: Kit) -> None:
-        if kit.harness.restart is None:
-            pytest.skip("there is no server to restart: the harness names none")
+        restart = kit.restarting()
         transport = await kit.transport()
         channel = await kit.channel(transport)
         await transport.publish(channel, series(10))
-        await kit.harness.restart()
+        await transport.close()
+        await restart()
 
-        _, subscription = await kit.read_anew(channel)
+        await kit.reopened(transport)
 
-        assert sorted(ids(await kit.receive(subscription, 10))) == sorted(event.id for event in series(10))
+        _, found = await read_on(kit, transport, channel, {event.id for event in series(10)})
+        assert sorted(ids(found)) == sorted(event.id for event in series(10))
 
     # ── settle and release ───────────────────────────────────────────────────────────────────
 
@@ -154,7 +157,7 @@ class Deliveries:
 
     async def test_a_delay_is_honoured_or_refused(self, kit: Kit) -> None:
         transport = await kit.transport()
-        delay = min(transport.capabilities.delay, 2.0)
+        delay = min(transport.capabilities.delay, 3.0)
         channel = await kit.channel(transport)
         await transport.publish(channel, series(1))
         subscription = await transport.subscribe(channel, SHARED, EARLIEST)
@@ -165,13 +168,15 @@ class Deliveries:
         if not delay:
             pytest.skip("release with a delay is refused, as declared")
 
+        begun = asyncio.get_running_loop().time()
         await subscription.release([delivery], delay)
 
-        assert await kit.nothing_but(transport, channel, subscription) == [], (
-            "it came before its delay was over"
-        )
+        early = await kit.nothing_but(transport, channel, subscription)
+        if asyncio.get_running_loop().time() - begun < delay:
+            assert early == [], "it came before its delay was over"
         await kit.harness.advance(delay)
-        assert ids(await kit.receive(subscription, 1)) == ["e0"]
+        if not early:  # else that look took as long as the delay, and it has come rightly
+            assert ids(await kit.receive(subscription, 1)) == ["e0"]
 
     # ── groups ───────────────────────────────────────────────────────────────────────────────
 
@@ -201,14 +206,16 @@ class Deliveries:
         await transport.publish(channel, series(20))
 
         found: list[str] = []
-        async with asyncio.timeout(kit.harness.patience):
-            while len(found) < 20:
+        async with asyncio.timeout(kit.harness.recovery):
+            while len(set(found)) < 20:
                 for member in members:
                     share = await member.receive(3)
                     found += ids(share)
                     await member.settle(share)
 
-        assert sorted(found) == sorted(event.id for event in series(20))
+        assert set(found) == {event.id for event in series(20)}
+        if transport.capabilities.settle == "individual":  # a watermark may step back while members join
+            assert len(found) == 20, "an event was handed to two members"
 
     async def test_what_a_member_held_goes_to_the_others_when_it_closes(self, kit: Kit) -> None:
         transport = await kit.transport()
@@ -222,7 +229,7 @@ class Deliveries:
         await leaving.receive(2)
         await leaving.close()
 
-        found = await kit.receive(staying, 4)
+        _, found = await read_on(kit, transport, channel, {event.id for event in series(4, "late")}, staying)
 
         assert sorted(ids(found)) == sorted(event.id for event in series(4, "late"))
 
@@ -235,12 +242,17 @@ class Deliveries:
             pytest.skip("only one group, as declared (see the test of two groups)")
         await transport.publish(channel, series(3, "old"))
 
-        earliest = await transport.subscribe(channel, "from-the-start", EARLIEST)
         latest = await transport.subscribe(channel, "from-now-on", LATEST)
+        try:
+            earliest = await transport.subscribe(channel, "from-the-start", EARLIEST)
+        except Unsupported:
+            assert not transport.capabilities.seek, "who can begin anywhere can begin at the start"
+            earliest = None  # a broker that keeps nothing for groups to come, and says so
         await transport.publish(channel, series(1, "new"))
 
-        assert sorted(ids(await kit.receive(earliest, 4))) == ["new0", "old0", "old1", "old2"]
         assert ids(await kit.receive(latest, 1)) == ["new0"]
+        if earliest is not None:
+            assert sorted(ids(await kit.receive(earliest, 4))) == ["new0", "old0", "old1", "old2"]
 
     async def test_a_group_that_exists_goes_on_whatever_start_is_asked_for(self, kit: Kit) -> None:
         transport = await kit.transport()
@@ -254,7 +266,9 @@ class Deliveries:
     async def test_a_group_begins_at_a_position_or_refuses_it(self, kit: Kit) -> None:
         transport = await kit.transport()
         channel = await kit.channel(transport)
-        await transport.publish(channel, series(5))
+        await transport.publish(
+            channel, series(5, key="k")
+        )  # one key: a position says nothing of other partitions
         subscription = await transport.subscribe(channel, SHARED, EARLIEST)
         found = {delivery.event.id: delivery for delivery in await kit.receive(subscription, 5)}
         start = at_position(found["e3"])
@@ -264,7 +278,7 @@ class Deliveries:
         seeking = await transport.subscribe(channel, "at-a-position", start)
 
         assert sorted(ids(await kit.receive(seeking, 2))) == ["e3", "e4"]
-        assert await kit.nothing_but(transport, channel, seeking) == []
+        assert await kit.nothing_but(transport, channel, seeking, key="k") == []
 
     async def test_a_group_begins_at_a_moment_or_refuses_it(self, kit: Kit) -> None:
         transport = await kit.transport()
@@ -272,13 +286,14 @@ class Deliveries:
         subscription = await transport.subscribe(channel, SHARED, EARLIEST)
         if "timestamp" not in transport.capabilities.seek:
             await assert_start_refused(transport, channel, Start("timestamp", timestamp=0.0))
-        await transport.publish(channel, [numbered("before")])
+        await transport.publish(channel, [numbered("before", key="k")])
         [before] = await kit.receive(subscription, 1)
+        assert before.enqueued_at is not None, "who can be told a moment can tell the moments of its events"
         after = before
         later: list[str] = []
         while after.enqueued_at == before.enqueued_at:  # as fine as the transport's clock is
             later = [f"after{after.position}"]
-            await transport.publish(channel, [numbered(later[0])])
+            await transport.publish(channel, [numbered(later[0], key="k")])
             [after] = await kit.receive(subscription, 1)
 
         seeking = await transport.subscribe(
@@ -286,7 +301,7 @@ class Deliveries:
         )
 
         assert ids(await kit.receive(seeking, 1)) == later
-        assert await kit.nothing_but(transport, channel, seeking) == []
+        assert await kit.nothing_but(transport, channel, seeking, key="k") == []
 
     # ── order, and waiting ───────────────────────────────────────────────────────────────────
 
@@ -296,12 +311,12 @@ class Deliveries:
         if ordering == "none":
             pytest.skip("no order is declared, and none can be refused")
         channel = await kit.channel(transport)
-        events = [numbered(f"{key}{n:03}", partitionkey=key) for n in range(100) for key in "abc"]
+        events = [numbered(f"{key}{n:03}", key=key) for n in range(100) for key in "abc"]
         for begin in range(0, len(events), 50):
             await transport.publish(channel, events[begin : begin + 50])
 
         subscription = await transport.subscribe(channel, SHARED, EARLIEST)
-        found = ids(await kit.receive(subscription, len(events)))
+        found = await kit.taken(subscription, len(events))
 
         if ordering == "channel":
             assert found == [event.id for event in events]
@@ -309,6 +324,29 @@ class Deliveries:
             assert [id for id in found if id[0] == key] == [
                 event.id for event in events if event.id[0] == key
             ]
+
+    @pytest.mark.parametrize("way", ["after a release", "from the next subscription"])
+    async def test_order_is_kept_when_events_come_again(self, kit: Kit, way: str) -> None:
+        transport = await kit.transport()
+        if transport.capabilities.ordering == "none":
+            pytest.skip("no order is declared, and none can be refused")
+        channel = await kit.channel(transport)
+        events = [numbered(f"{key}{n}", key=key) for n in range(5) for key in "ab"]
+        await transport.publish(channel, events)
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        found = await kit.receive(subscription, len(events))
+        unsettled = [delivery for delivery in found if delivery.event.id not in ("a0", "b0")]
+        await subscription.settle([delivery for delivery in found if delivery not in unsettled])
+
+        if way == "after a release":
+            await subscription.release(unsettled)
+        else:
+            await subscription.close()
+            subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+
+        again = ids(await kit.receive(subscription, len(unsettled)))
+        for key in "ab":
+            assert [id for id in again if id[0] == key] == [f"{key}{n}" for n in range(1, 5)]
 
     async def test_a_receive_that_waits_is_woken_by_a_publish(self, kit: Kit) -> None:
         transport = await kit.transport()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
-from mesh_gateway.errors import MeshError
+from mesh_gateway.errors import EventTooLarge, PublishError
 from mesh_gateway.event import Event
-from mesh_gateway.testing.harness import Kit, ids, numbered, series
+from mesh_gateway.testing.harness import Kit, numbered, series
 from mesh_gateway.transport.contract import EARLIEST, SHARED
 
 ALWAYS_ACCEPTED = 64 * 1024
@@ -46,10 +47,20 @@ class Messages:
             ),
             pytest.param(numbered("é" * 64), id="an id that is not ASCII"),
             pytest.param(numbered("old", specversion="0.3"), id="specversion 0.3"),
+            pytest.param(
+                numbered(
+                    "traced",
+                    headers={"traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01", "x-request-id": "7 ☃"},
+                ),
+                id="HTTP headers that travel beside it",
+            ),
         ],
     )
     async def test_attributes_come_back_as_they_went(self, kit: Kit, event: Event) -> None:
-        assert await there_and_back(kit, event) == event
+        found = await there_and_back(kit, event)
+
+        assert found == event
+        assert (found.headers or {}) == (event.headers or {})
 
     @pytest.mark.parametrize(
         "data",
@@ -71,19 +82,25 @@ class Messages:
     ) -> None:
         limit = kit.harness.make().capabilities.max_event_bytes
         if limit is None:
-            large = numbered("large", data=b"x" * 2**20)
+            large = text("large", 2**20)
             assert await there_and_back(kit, large) == large
             return
         assert limit >= ALWAYS_ACCEPTED, "a limit below 64 KiB breaks the rule for intermediaries"
-        largest = numbered("largest", data=b"x" * (limit - ENVELOPE))
+        largest = text("largest", limit - ENVELOPE)
         assert await there_and_back(kit, largest) == largest
         await kit.close()
         transport = await kit.transport()
         channel = await kit.channel(transport)
-        with pytest.raises(MeshError, match=r"\d"):
-            await transport.publish(channel, [numbered("beyond", data=b"x" * (limit + 1))])
+        with pytest.raises(PublishError) as raised:
+            await transport.publish(
+                channel, [numbered("before"), text("beyond", limit + 1), numbered("behind")]
+            )
+        assert list(raised.value.refused) == [1], "the one that is too large is refused, and no other"
+        assert isinstance(raised.value.refused[1], EventTooLarge)
+        assert re.search(r"\d", str(raised.value.refused[1])), "it does not name the limit"
+        assert not raised.value.failed | raised.value.unknown, "the others of its batch are harmed"
         subscription = await transport.subscribe(channel, SHARED, EARLIEST)
-        assert await kit.nothing_but(transport, channel, subscription) == []
+        assert sorted(await kit.nothing_but(transport, channel, subscription)) == ["before", "behind"]
 
     async def test_a_thousand_concurrent_publishes_all_arrive_once(self, kit: Kit) -> None:
         transport = await kit.transport()
@@ -95,8 +112,8 @@ class Messages:
                 tasks.create_task(transport.publish(channel, [event]))
 
         subscription = await transport.subscribe(channel, SHARED, EARLIEST)
-        found = await kit.receive(subscription, len(events))
-        assert sorted(ids(found)) == sorted(event.id for event in events)
+        found = await kit.taken(subscription, len(events))
+        assert sorted(found) == sorted(event.id for event in events)
 
     async def test_the_largest_batch_arrives_whole(self, kit: Kit) -> None:
         transport = await kit.transport()
@@ -106,8 +123,8 @@ class Messages:
         await transport.publish(channel, events)
 
         subscription = await transport.subscribe(channel, SHARED, EARLIEST)
-        found = await kit.receive(subscription, len(events))
-        assert sorted(ids(found)) == sorted(event.id for event in events)
+        found = await kit.taken(subscription, len(events))
+        assert sorted(found) == sorted(event.id for event in events)
 
     async def test_an_empty_batch_is_nothing(self, kit: Kit) -> None:
         transport = await kit.transport()
@@ -117,6 +134,11 @@ class Messages:
 
         subscription = await transport.subscribe(channel, SHARED, EARLIEST)
         assert await kit.nothing_but(transport, channel, subscription) == []
+
+
+def text(id: str, size: int) -> Event:
+    """An event of so many characters, which no binding makes longer than they are."""
+    return numbered(id, data=b"x" * size, datacontenttype="text/plain")
 
 
 async def there_and_back(kit: Kit, event: Event) -> Event:
