@@ -1,0 +1,178 @@
+"""What *Beside your existing …* says is enough: its commands run against real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
+
+from tests.deploy.page import blocks, commands
+from tests.harness import Answer, GatewayProcess, Request, Subscriber, post, running
+
+DRIFT = "a channel differs from its document"
+
+
+def required(*variables: str) -> list[str]:
+    """What these say. Fails where servers are required, else skips aloud."""
+    absent = [variable for variable in variables if variable not in os.environ]
+    if absent and os.environ.get("MESH_REQUIRE_SERVICES") == "1":
+        pytest.fail(f"{', '.join(absent)} must be set here: scripts/services up")
+    if absent:
+        pytest.skip(f"{', '.join(absent)}: not set; scripts/services up, or make test")
+    return [os.environ[variable] for variable in variables]
+
+
+class Beside:
+    """The page's documents and commands of one chapter, in a namespace that nobody else has."""
+
+    def __init__(self, chapter: str, folder: Path) -> None:
+        self.chapter = chapter
+        self.folder = folder
+        self.namespace = f"shop{uuid.uuid4().hex[:8]}"
+        self.names = {"shop": self.namespace}
+
+    def documents(self, subscriber: str, options: dict[str, Any]) -> str:
+        """The page's YAML, with these options in place of those that name the reader's own servers."""
+        [mesh] = blocks("", "yaml", {**self.names, "http://billing:8080/": subscriber})
+        [transport] = blocks(self.chapter, "yaml", {})
+        found = [*yaml.safe_load_all(mesh), yaml.safe_load(transport)]
+        found[-1]["spec"]["options"] |= options
+        found[-1]["spec"]["options"] = {
+            k: v for k, v in found[-1]["spec"]["options"].items() if v is not None
+        }
+        assert found[-1]["spec"]["ensure"] == "verify"
+        return yaml.safe_dump_all(found)
+
+    async def lives(self, options: dict[str, Any]) -> None:
+        """A Broker's whole life with the page's permissions only: an event, a dead letter, a restart, a redrive."""
+        refusing = True
+
+        def answer(request: Request) -> Answer:
+            return Answer(422 if refusing and request.id == "two" else 202)
+
+        async with Subscriber(answer) as s:
+            gateway = GatewayProcess(self.documents(s.url + "/", options), self.folder)
+            async with running(gateway):
+                for id in ("one", "two"):
+                    assert await self.post(gateway, id) == 202
+                await s.received(lambda requests: len(requests) >= 2)
+                await gateway.settled()
+                assert await self.dead_letters(gateway) == ["two"]
+                assert await gateway.terminate() == 0
+            async with running(gateway):
+                assert await self.dead_letters(gateway) == ["two"]
+                refusing = False
+                await self.redrive(gateway)
+                await s.received(lambda requests: len(requests) >= 3)
+                assert await self.dead_letters(gateway) == []
+        assert s.ids() in (["one", "two", "two"], ["two", "one", "two"])
+
+    async def dead_letters(self, gateway: GatewayProcess) -> list[str]:
+        _, page = await gateway.get(f"/api/v1/dead-letters?broker={self.namespace}/orders")
+        return [letter["id"] for letter in page["items"]]
+
+    async def redrive(self, gateway: GatewayProcess) -> None:
+        admin = f"http://127.0.0.1:{gateway.admin}"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "mesh_gateway", "dlq", "redrive", f"{self.namespace}/orders", "--yes",
+            "--admin", admin, stdout=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        assert await process.wait() == 0
+
+    async def post(self, gateway: GatewayProcess, id: str) -> int:
+        headers = {"ce-specversion": "1.0", "ce-id": id, "ce-source": "/tests", "ce-type": "order.created"}
+        return await asyncio.to_thread(post, f"{gateway.url}/{self.namespace}/orders", b"{}", headers)
+
+
+# ── Kafka ────────────────────────────────────────────────────────────────────────────────────────
+
+OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Describe": 8, "DescribeConfigs": 10}
+RESOURCES = {"--topic": 2, "--group": 3}
+LITERAL, PREFIXED, ALLOW = 3, 4, 3
+Acl = tuple[int, str, int, int]
+"""Kind of resource, its name, literal or prefixed, operation."""
+
+
+def acls(beside: Beside) -> list[Acl]:
+    """The permissions that the page gives."""
+    found: list[Acl] = []
+    for pairs in commands("Kafka", "kafka", "--add", beside.names):
+        options = dict(pairs)
+        assert options["--allow-principal"] == "User:mesh"
+        [(kind, name)] = [(RESOURCES[o], value) for o, value in pairs if o in RESOURCES]
+        pattern = PREFIXED if options.get("--resource-pattern-type") == "prefixed" else LITERAL
+        found += [(kind, name, pattern, OPERATIONS[value]) for o, value in pairs if o == "--operation"]
+    return found
+
+
+class KafkaAdmin:
+    """What an administrator does with kafka-topics and kafka-acls, for the user `nobody` of the test server."""
+
+    def __init__(self, client: AIOKafkaAdminClient) -> None:
+        self._client = client
+        self._given: list[Acl] = []
+
+    async def create_topics(self, beside: Beside) -> None:
+        topics = []
+        for pairs in commands("Kafka", "kafka", "--create", beside.names):
+            options = dict(pairs)
+            assert options["--replication-factor"] == "3"
+            configs = dict(value.split("=") for option, value in pairs if option == "--config")
+            configs["min.insync.replicas"] = "1"  # one server stands for three
+            topics.append(
+                NewTopic(options["--topic"], int(options["--partitions"]), 1, topic_configs=configs)
+            )
+        answer = await self._client.create_topics(topics)
+        assert all(code == 0 for _, code, _ in answer.topic_errors), answer
+
+    async def allow(self, some: Iterable[Acl]) -> None:
+        for kind, name, pattern, operation in some:
+            request = CreateAclsRequest(kind, name, pattern, "User:nobody", "*", operation, ALLOW)
+            answer = await self._client._send_to_controller(request)
+            assert [error for error, _ in answer.creation_responses] == [0], answer
+            self._given.append((kind, name, pattern, operation))
+
+    async def forbid_everything_again(self) -> None:
+        for kind, name, pattern, operation in self._given:
+            request = DeleteAclsRequest(kind, name, pattern, "User:nobody", "*", operation, ALLOW)
+            await self._client._send_to_controller(request)
+
+
+@pytest.fixture
+async def kafka() -> AsyncIterator[KafkaAdmin]:
+    [server] = required("MESH_TEST_KAFKA")
+    client = AIOKafkaAdminClient(bootstrap_servers=server)
+    await client.start()
+    admin = KafkaAdmin(client)
+    try:
+        yield admin
+    finally:
+        await admin.forbid_everything_again()
+        await client.close()
+
+
+def kafka_options(folder: Path) -> dict[str, Any]:
+    [server] = required("MESH_TEST_KAFKA_SASL")
+    (folder / "password").write_text("nobody-secret")
+    password = {"valueFrom": {"file": str(folder / "password")}}
+    sasl = {"mechanism": "SCRAM-SHA-512", "username": "nobody", "password": password}
+    return {"bootstrapServers": server, "tls": None, "sasl": sasl, "replicationFactor": 1}
+
+
+async def test_the_topics_and_permissions_of_the_page_are_enough_on_kafka(kafka: KafkaAdmin, tmp_path: Path):
+    beside = Beside("Kafka", tmp_path)
+    await kafka.create_topics(beside)
+    await kafka.allow(acls(beside))
+
+    await beside.lives(kafka_options(tmp_path))
+
+    assert DRIFT not in (tmp_path / "gateway.log").read_text()
