@@ -12,12 +12,16 @@ from typing import Any
 
 import yaml
 
+from mesh_gateway.cli.group import cli
+
 ROOT = Path(__file__).parent.parent.parent
 
 
-def compose(environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The compose file with its variables replaced. Raises `KeyError` for one without a value."""
-    document = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+def compose(
+    environment: Mapping[str, str] | None = None, file: Path = ROOT / "docker-compose.yml"
+) -> dict[str, Any]:
+    """A compose file with its variables replaced. Raises `KeyError` for one without a value."""
+    document = yaml.safe_load(file.read_text())
     found: dict[str, Any] = _filled(document, environment or {})
     return found
 
@@ -81,6 +85,14 @@ class Stage:
     def environment(self) -> dict[str, str]:
         pairs = [word for kind, rest in self.lines if kind == "ENV" for word in shlex.split(rest)]
         return dict(pair.split("=", 1) for pair in pairs)
+
+
+def parsed(words: list[str]) -> None:
+    """Raises `click.UsageError` if our command line does not take these words."""
+    with cli.make_context("mesh-gateway", list(words)) as context:
+        name, command, rest = cli.resolve_command(context, list(words))
+        assert command is not None
+        command.make_context(name, rest, parent=context)
 
 
 def stages() -> dict[str, Stage]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import os
+import shlex
 import sys
+import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -176,3 +180,57 @@ async def test_the_topics_and_permissions_of_the_page_are_enough_on_kafka(kafka:
     await beside.lives(kafka_options(tmp_path))
 
     assert DRIFT not in (tmp_path / "gateway.log").read_text()
+
+
+# ── RabbitMQ ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class RabbitAdmin:
+    """What an operator does with rabbitmqctl and definitions, over the management API."""
+
+    def __init__(self, api: str, user: str) -> None:
+        self._api = api
+        self._user = user
+
+    def ask(self, method: str, path: str, body: object = None) -> None:
+        request = urllib.request.Request(
+            f"{self._api}/api/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"content-type": "application/json", "authorization": f"Basic {GUEST}"},
+        )
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def make(self, beside: Beside) -> None:
+        [definitions] = blocks("RabbitMQ", "definitions", beside.names)
+        self.ask("POST", "definitions", json.loads(definitions))
+        self.ask("PUT", f"users/{self._user}", {"password": "secret", "tags": ""})
+
+    def allow(self, configure: str, write: str, read: str) -> None:
+        rights = {"configure": configure, "write": write, "read": read}
+        self.ask("PUT", f"permissions/%2F/{self._user}", rights)
+
+    def remove_user(self) -> None:
+        self.ask("DELETE", f"users/{self._user}")
+
+
+GUEST = base64.b64encode(b"guest:guest").decode()
+
+
+async def test_the_definitions_and_permissions_of_the_page_are_enough_on_rabbitmq(tmp_path: Path):
+    url, api = required("MESH_TEST_RABBITMQ", "MESH_TEST_RABBITMQ_API")
+    beside = Beside("RabbitMQ", tmp_path)
+    admin = RabbitAdmin(api, beside.namespace)
+    admin.make(beside)
+    try:
+        for block in blocks("RabbitMQ", "rabbitmq", beside.names):
+            for line in block.splitlines():
+                if "set_permissions" in line:
+                    admin.allow(*shlex.split(line)[-3:])
+        (tmp_path / "url").write_text(url.replace("guest:guest", f"{beside.namespace}:secret"))
+
+        await beside.lives({"url": {"valueFrom": {"file": str(tmp_path / "url")}}})
+
+        assert DRIFT not in (tmp_path / "gateway.log").read_text()
+    finally:
+        admin.remove_user()

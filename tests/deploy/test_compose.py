@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from mesh_gateway.topology.durations import seconds as iso_seconds
-from tests.deploy.compose import ROOT, compose, interpolated, stages
+from tests.deploy.compose import ROOT, compose, interpolated, parsed, stages
 
 PROFILES = {"kafka", "rabbitmq", "sqs"}
 SERVICE = {
@@ -164,6 +164,28 @@ def test_programs_on_this_machine_reach_kafka_at_the_port_that_is_published():
     assert "HOST://:9092" in kafka["environment"]["KAFKA_LISTENERS"].split(",")
 
 
+def test_the_overlay_of_the_bridge_names_the_services_and_the_documents_of_its_example():
+    folder = "examples/04-bridge"
+    overlay = compose(file=ROOT / folder / "compose.yaml")["services"]
+    mesh, subscribers = overlay["mesh"], overlay["subscribers"]
+    assert set(overlay) - set(services()) == {"subscribers"}
+    assert mesh["volumes"] == [f"./{folder}:/bridge:ro"]
+    assert mesh["command"][:3] == ["run", "-f", "/bridge/mesh.yaml"]
+    for command in (mesh["command"], subscribers["command"]):
+        parsed(command)
+    documents = (ROOT / folder / "mesh.yaml").read_text()
+    servers = {name: value for name, value in mesh["environment"].items() if name in documents}
+    assert servers == mesh["environment"], "a variable that the documents do not read"
+    secret = (ROOT / "deploy/secrets/rabbitmq-url").read_text().strip()
+    given = services()["mesh"]["environment"]
+    assert servers == {
+        "BRIDGE_RABBITMQ": secret,
+        "BRIDGE_KAFKA": given["MESH_KAFKA"],
+        "BRIDGE_SQS": given["MESH_SQS"],
+        "BRIDGE_SUBSCRIBERS": "http://subscribers:9090",
+    }
+
+
 def _compose_runs() -> bool:
     if shutil.which("docker") is None:
         return False
@@ -175,11 +197,12 @@ def test_compose_itself_takes_the_file_in_every_combination_of_profiles():
     if not _compose_runs():
         pytest.skip("docker compose is not installed here; the other tests of this file stand in for it")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MESH_", "COMPOSE_"))}
+    bridge = ["-f", str(ROOT / "examples/04-bridge/compose.yaml")]
     for profiles in (
         ",".join(some) for n in range(4) for some in itertools.combinations(sorted(PROFILES), n)
     ):
         done = subprocess.run(
-            ["docker", "compose", "-f", str(ROOT / "docker-compose.yml"), "config", "--quiet"],
+            ["docker", "compose", "-f", str(ROOT / "docker-compose.yml"), *bridge, "config", "--quiet"],
             env={**clean, "COMPOSE_PROFILES": profiles},
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip

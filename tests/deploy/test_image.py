@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh_gateway.cli.group import cli
-from tests.deploy.compose import ROOT, compose, stages
+from tests.deploy.compose import ROOT, compose, parsed, stages
 
 IMAGES = ("mesh", "full")
 UV = Path(sys.executable).parent / "uv"
@@ -55,15 +54,7 @@ def test_the_commands_of_the_image_are_commands_of_ours(image: str):
     entry = stage.words("ENTRYPOINT")
     for words in (entry + stage.words("CMD"), stage.words("HEALTHCHECK")):
         assert words[0] == "mesh-gateway"
-        _parsed(words[1:])
-
-
-def _parsed(words: list[str]) -> None:
-    """Raises `UsageError` if our command line does not take these words."""
-    with cli.make_context("mesh-gateway", list(words)) as context:
-        name, command, rest = cli.resolve_command(context, list(words))
-        assert command is not None
-        command.make_context(name, rest, parent=context)
+        parsed(words[1:])
 
 
 def test_the_images_hold_every_plugin_of_this_project():
