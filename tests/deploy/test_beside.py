@@ -6,14 +6,17 @@ import asyncio
 import base64
 import json
 import os
+import re
 import shlex
 import sys
+import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -234,3 +237,67 @@ async def test_the_definitions_and_permissions_of_the_page_are_enough_on_rabbitm
         assert DRIFT not in (tmp_path / "gateway.log").read_text()
     finally:
         admin.remove_user()
+
+
+# ── SQS ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Eavesdropper:
+    """Stands before an SQS server and notes which actions are asked for."""
+
+    def __init__(self, server: str) -> None:
+        parts = urllib.parse.urlsplit(server)
+        self._server = parts.hostname, parts.port
+        self.actions: set[str] = set()
+        self._pumps: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> str:
+        self._door = await asyncio.start_server(self._between, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self._door.sockets[0].getsockname()[1]}"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._door.close()
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+        await self._door.wait_closed()
+
+    async def _between(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, requests = await asyncio.open_connection(*self._server)
+        for source, target, note in ((reader, requests, True), (answers, writer, False)):
+            pump = asyncio.create_task(self._pump(source, target, note=note))
+            self._pumps.add(pump)
+            pump.add_done_callback(self._pumps.discard)
+
+    async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, note: bool) -> None:
+        try:
+            while data := await source.read(2**16):
+                if note:
+                    found = re.findall(rb"X-Amz-Target: AmazonSQS\.(\w+)", data, re.IGNORECASE)
+                    self.actions |= {name.decode().removesuffix("Batch") for name in found}
+                target.write(data)
+                await target.drain()
+        except OSError:
+            pass
+        finally:
+            target.transport.abort()
+
+
+async def test_the_queues_and_the_policy_of_the_page_are_enough_on_sqs(tmp_path: Path):
+    """ElasticMQ asks nobody for permission: what the policy allows is compared with what is asked for."""
+    [server] = required("MESH_TEST_SQS")
+    beside = Beside("SQS", tmp_path)
+    client = boto3.client("sqs", endpoint_url=server, region_name="us-east-1")
+    for pairs in commands("SQS", "sqs", "create-queue", beside.names):
+        options = dict(pairs)
+        attributes = dict(pair.split("=", 1) for pair in options.get("--attributes", "").split(",") if pair)
+        client.create_queue(QueueName=options["--queue-name"], Attributes=attributes)
+    eavesdropper = Eavesdropper(server)
+
+    async with eavesdropper as endpoint:
+        await beside.lives({"endpointUrl": endpoint, "region": "us-east-1"})
+
+    [policy] = blocks("SQS", "json", {})
+    [statement] = json.loads(policy)["Statement"]
+    assert {f"sqs:{action}" for action in eavesdropper.actions} <= set(statement["Action"])
+    assert DRIFT not in (tmp_path / "gateway.log").read_text()
