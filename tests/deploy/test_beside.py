@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import re
 import shlex
 import sys
@@ -23,19 +22,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
 from tests.deploy.page import blocks, commands
+from tests.deploy.servers import required
 from tests.harness import Answer, GatewayProcess, Request, Subscriber, post, running
 
 DRIFT = "a channel differs from its document"
-
-
-def required(*variables: str) -> list[str]:
-    """What these say. Fails where servers are required, else skips aloud."""
-    absent = [variable for variable in variables if variable not in os.environ]
-    if absent and os.environ.get("MESH_REQUIRE_SERVICES") == "1":
-        pytest.fail(f"{', '.join(absent)} must be set here: scripts/services up")
-    if absent:
-        pytest.skip(f"{', '.join(absent)}: not set; scripts/services up, or make test")
-    return [os.environ[variable] for variable in variables]
 
 
 class Beside:

@@ -20,24 +20,16 @@ from types import ModuleType
 import pytest
 
 from tests.deploy.compose import ROOT, Stage, compose, stages
+from tests.deploy.servers import required
 from tests.harness import PATIENCE, free_port, post
 
-TRANSPORTS = {
-    "embedded": "",
-    "kafka": "MESH_TEST_KAFKA",
-    "rabbitmq": "MESH_TEST_RABBITMQ",
-    "sqs": "MESH_TEST_SQS",
+TRANSPORTS: dict[str, tuple[str, ...]] = {
+    "embedded": (),
+    "kafka": ("MESH_TEST_KAFKA",),
+    "rabbitmq": ("MESH_TEST_RABBITMQ",),
+    "sqs": ("MESH_TEST_SQS",),
 }
 PROGRAMS = Path(sys.executable).parent
-
-
-def required(variable: str) -> str:
-    """What this variable says. Fails where servers are required, else skips aloud."""
-    if not variable or variable in os.environ:
-        return os.environ.get(variable, "")
-    if os.environ.get("MESH_REQUIRE_SERVICES") == "1":
-        pytest.fail(f"{variable} must be set here: scripts/services up")
-    pytest.skip(f"{variable} is not set: scripts/services up, or make test")
 
 
 class Container:
@@ -52,7 +44,7 @@ class Container:
         self._ports = free_port(), free_port()
         self._folder = folder
         self.documents()
-        address = required(TRANSPORTS[transport])
+        address = "".join(required(*TRANSPORTS[transport]))
         (folder / "rabbitmq-url").write_text(
             address + "\n" if transport == "rabbitmq" else "amqp://nowhere/\n"
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy.servers import required
 from tests.harness import GatewayProcess, Producer, Subscriber, post, running
 
 DOCUMENTS = (Path(__file__).parent.parent.parent / "examples/04-bridge/mesh.yaml").read_text()
@@ -27,11 +28,7 @@ def bridge(request: pytest.FixtureRequest, tmp_path: Path) -> Bridge:
     """The example on the real brokers, and once more on three embedded stores, which need no server."""
     if request.param == "embedded":
         return Bridge(tmp_path, embedded=True)
-    absent = [variable for variable in SERVERS.values() if variable not in os.environ]
-    if absent and os.environ.get("MESH_REQUIRE_SERVICES") == "1":
-        pytest.fail(f"{', '.join(absent)} must be set here: scripts/services up")
-    if absent:
-        pytest.skip(f"no servers to bridge: set {', '.join(absent)}, or call scripts/services up")
+    required(*SERVERS.values())
     return Bridge(tmp_path, embedded=False)
 
 
