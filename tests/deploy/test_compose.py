@@ -151,10 +151,10 @@ def test_the_gateway_is_told_where_the_other_services_are():
         "KAFKA_ADVERTISED_LISTENERS"
     ].split(",")
     assert found["mesh"]["environment"]["MESH_SQS"] == "http://sqs:9324"
+    assert found["mesh"]["environment"]["MESH_RABBITMQ"] == "amqp://rabbitmq:5672/"
     rabbit = found["rabbitmq"]["environment"]
-    assert (ROOT / "deploy/secrets/rabbitmq-url").read_text() == (
-        f"amqp://{rabbit['RABBITMQ_DEFAULT_USER']}:{rabbit['RABBITMQ_DEFAULT_PASS']}@rabbitmq:5672/\n"
-    )
+    assert found["mesh"]["environment"]["MESH_RABBITMQ_USER"] == rabbit["RABBITMQ_DEFAULT_USER"]
+    assert (ROOT / "deploy/secrets/rabbitmq-password").read_text() == rabbit["RABBITMQ_DEFAULT_PASS"] + "\n"
 
 
 def test_programs_on_this_machine_reach_kafka_at_the_port_that_is_published():
@@ -176,10 +176,10 @@ def test_the_overlay_of_the_bridge_names_the_services_and_the_documents_of_its_e
     documents = (ROOT / folder / "mesh.yaml").read_text()
     servers = {name: value for name, value in mesh["environment"].items() if name in documents}
     assert servers == mesh["environment"], "a variable that the documents do not read"
-    secret = (ROOT / "deploy/secrets/rabbitmq-url").read_text().strip()
+    user = services()["rabbitmq"]["environment"]
     given = services()["mesh"]["environment"]
     assert servers == {
-        "BRIDGE_RABBITMQ": secret,
+        "BRIDGE_RABBITMQ": f"amqp://{user['RABBITMQ_DEFAULT_USER']}:{user['RABBITMQ_DEFAULT_PASS']}@rabbitmq:5672/",
         "BRIDGE_KAFKA": given["MESH_KAFKA"],
         "BRIDGE_SQS": given["MESH_SQS"],
         "BRIDGE_SUBSCRIBERS": "http://subscribers:9090",

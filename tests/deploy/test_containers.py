@@ -45,12 +45,10 @@ class Container:
         self._folder = folder
         until_all_plugins_are_there()
         self.documents()
-        address = "".join(required(*TRANSPORTS[transport]))
-        (folder / "rabbitmq-url").write_text(
-            address + "\n" if transport == "rabbitmq" else "amqp://nowhere/\n"
-        )
-        given = {"COMPOSE_PROFILES": transport} if address else {}
-        given |= {f"MESH_{transport.upper()}": address} if transport in ("kafka", "sqs") else {}
+        address = "".join(required(*TRANSPORTS[transport])).replace("guest:guest@", "")
+        (folder / "rabbitmq-password").write_text("guest\n")
+        given = {"COMPOSE_PROFILES": transport, f"MESH_{transport.upper()}": address} if address else {}
+        given["MESH_RABBITMQ_USER"] = "guest"
         self.environment = {
             **compose(given)["services"]["mesh"]["environment"],
             "MESH_SECRETS": str(folder),
