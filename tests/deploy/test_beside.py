@@ -23,7 +23,7 @@ from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
 from tests.deploy.page import blocks, commands
 from tests.deploy.servers import required, until_all_plugins_are_there
-from tests.harness import Answer, GatewayProcess, Request, Subscriber, post, running
+from tests.harness import PATIENCE, Answer, GatewayProcess, Request, Subscriber, post, running
 
 DRIFT = "a channel differs from its document"
 
@@ -63,19 +63,24 @@ class Beside:
                     assert await self.post(gateway, id) == 202
                 await s.received(lambda requests: len(requests) >= 2)
                 await gateway.settled()
-                assert await self.dead_letters(gateway) == ["two"]
+                await self.dead_letters_are(gateway, ["two"])
                 assert await gateway.terminate() == 0
             async with running(gateway):
-                assert await self.dead_letters(gateway) == ["two"]
+                await self.dead_letters_are(gateway, ["two"])
                 refusing = False
                 await self.redrive(gateway)
                 await s.received(lambda requests: len(requests) >= 3)
-                assert await self.dead_letters(gateway) == []
+                await self.dead_letters_are(gateway, [])
         assert s.ids() in (["one", "two", "two"], ["two", "one", "two"])
 
-    async def dead_letters(self, gateway: GatewayProcess) -> list[str]:
-        _, page = await gateway.get(f"/api/v1/dead-letters?broker={self.namespace}/orders")
-        return [letter["id"] for letter in page["items"]]
+    async def dead_letters_are(self, gateway: GatewayProcess, ids: list[str]) -> None:
+        """Returns once they are: what a stream of RabbitMQ has just taken can be read a moment later."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                _, page = await gateway.get(f"/api/v1/dead-letters?broker={self.namespace}/orders")
+                if [letter["id"] for letter in page["items"]] == ids:
+                    return
+                await asyncio.sleep(0.05)
 
     async def redrive(self, gateway: GatewayProcess) -> None:
         admin = f"http://127.0.0.1:{gateway.admin}"
@@ -211,7 +216,7 @@ GUEST = base64.b64encode(b"guest:guest").decode()
 
 
 async def test_the_definitions_and_permissions_of_the_page_are_enough_on_rabbitmq(tmp_path: Path):
-    until_all_plugins_are_there()
+    until_all_plugins_are_there("rabbitmq")
     url, api = required("MESH_TEST_RABBITMQ", "MESH_TEST_RABBITMQ_API")
     beside = Beside("RabbitMQ", tmp_path)
     admin = RabbitAdmin(api, beside.namespace)
@@ -221,9 +226,10 @@ async def test_the_definitions_and_permissions_of_the_page_are_enough_on_rabbitm
             for line in block.splitlines():
                 if "set_permissions" in line:
                     admin.allow(*shlex.split(line)[-3:])
-        (tmp_path / "url").write_text(url.replace("guest:guest", f"{beside.namespace}:secret"))
-
-        await beside.lives({"url": {"valueFrom": {"file": str(tmp_path / "url")}}})
+        (tmp_path / "password").write_text("secret")
+        password = {"valueFrom": {"file": str(tmp_path / "password")}}
+        address = url.replace("guest:guest@", "")
+        await beside.lives({"url": address, "username": beside.namespace, "password": password, "tls": None})
 
         assert DRIFT not in (tmp_path / "gateway.log").read_text()
     finally:
@@ -276,7 +282,7 @@ class Eavesdropper:
 
 async def test_the_queues_and_the_policy_of_the_page_are_enough_on_sqs(tmp_path: Path):
     """ElasticMQ asks nobody for permission: what the policy allows is compared with what is asked for."""
-    until_all_plugins_are_there()
+    until_all_plugins_are_there("sqs")
     [server] = required("MESH_TEST_SQS")
     beside = Beside("SQS", tmp_path)
     client = boto3.client("sqs", endpoint_url=server, region_name="us-east-1")
