@@ -12,7 +12,7 @@ from mesh_gateway.transport.contract import Delivery
 class Copy:
     """A copy of an event for one trigger: from the offer to its durable end."""
 
-    __slots__ = ("attempt", "delivery", "finish", "lane", "size", "started")
+    __slots__ = ("attempt", "delivery", "finish", "lane", "limit", "since", "size", "started")
 
     def __init__(self, delivery: Delivery, finish: Callable[[Delivery], None], size: int) -> None:
         self.delivery = delivery
@@ -21,6 +21,10 @@ class Copy:
         self.attempt = 0
         self.lane = ""
         self.started = 0.0
+        self.since = 0.0
+        """When it came into the window."""
+        self.limit = float("inf")
+        """Seconds that its transport lets it be held unsettled."""
 
 
 class Lanes(Protocol):

@@ -16,6 +16,7 @@ from mesh_gateway.delivery.insist import Insist
 from mesh_gateway.delivery.lanes import Copy
 from mesh_gateway.delivery.schedule import Clock
 from mesh_gateway.errors import EventError
+from mesh_gateway.event import Event
 from mesh_gateway.transport.channel import Channel
 from mesh_gateway.transport.contract import EARLIEST, SHARED, Delivery, Measurable, Subscription
 from mesh_gateway.transport.ledger import Ledger
@@ -63,8 +64,10 @@ class Parking:
         """Copies that are being parked and not durable yet."""
         return self._store.waiting
 
-    def park(self, copy: Copy) -> None:
-        """Take this copy out of memory; it is finished once it is durable in the parked channel."""
+    def park(self, copy: Copy, event: Event | None = None) -> None:
+        """Take this copy out of memory; it is finished once it is durable in the parked channel, as `event` if
+        that differs from what came.
+        """
         self.drained = False
         self._counters.parked += 1
 
@@ -76,7 +79,7 @@ class Parking:
             if self._store.waiting < PARKING_LIMIT:
                 self._gate.let(self)
 
-        self._store.store(copy.delivery.event, parked)
+        self._store.store(event or copy.delivery.event, parked)
         if self._store.waiting >= PARKING_LIMIT:
             self._gate.hold(self)
         self._wanted.set()

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -34,6 +35,7 @@ from mesh_gateway.delivery.policy import RetryPolicy
 from mesh_gateway.delivery.reply import Accept, Replies
 from mesh_gateway.delivery.schedule import Clock, Schedule
 from mesh_gateway.delivery.sink import ACCEPTED, Accepted, Outcome, Refused, Retry, Sink
+from mesh_gateway.delivery.waiting import marked, unmarked
 from mesh_gateway.delivery.watch import Watches
 from mesh_gateway.errors import EventError
 from mesh_gateway.event import Event
@@ -81,8 +83,12 @@ class Trigger:
         clock: Clock,
         watches: Watches,
         chance: Callable[[], float] = random.random,
+        hold_limits: tuple[float, float] = (float("inf"), float("inf")),
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.key = key
+        self._hold_limit, self._parked_hold_limit = hold_limits
+        self._now = now
         self.broker = broker
         self.sink = sink
         self.window = window
@@ -128,6 +134,7 @@ class Trigger:
             self._tell(copy, {"event": "ended", "outcome": "parked", "code": None, "attempts": 0})
             self.parking.park(copy)
             return
+        copy.limit = self._hold_limit
         self._hold(copy)
         self._pump()
 
@@ -141,7 +148,10 @@ class Trigger:
     def _take(self, delivery: Delivery, finish: Finish) -> None:
         """A parked copy comes back; the reader of the parked channel has asked for room before."""
         data = delivery.event.data
-        self._hold(Copy(delivery, finish, COPY_OVERHEAD + (len(data) if data is not None else 0)))
+        copy = Copy(delivery, finish, COPY_OVERHEAD + (len(data) if data is not None else 0))
+        copy.limit = self._parked_hold_limit
+        delivery.event, copy.attempt, wait = unmarked(delivery.event, self._now(), self._policy.backoff_max)
+        self._hold(copy, wait)
         self._pump()
 
     def _room(self) -> int:
@@ -151,10 +161,14 @@ class Trigger:
             return 0
         return 0 if self._held > window.events * REFILL_AT else window.events - self._held
 
-    def _hold(self, copy: Copy) -> None:
+    def _hold(self, copy: Copy, wait: float = 0.0) -> None:
         self._held += 1
         self._held_bytes += copy.size
-        self._lanes.push(copy)
+        copy.since = self._clock.time()
+        if wait and not self.window.ordered:
+            self._retries.add(copy, wait)
+        else:
+            self._lanes.push(copy)
         if self.window.overflow == "block" and self._full():
             self._gate.hold(self)
 
@@ -228,7 +242,23 @@ class Trigger:
         counters.failed("retry", outcome.code, outcome.why)
         wait = self._policy.wait(copy.attempt, outcome.after, self._chance())
         log.debug("delivery will be retried", trigger=self.key, why=outcome.why, wait=round(wait, 3))
-        self._retries.add(copy, wait)
+        if self._clock.time() - copy.since + wait > copy.limit and not self.window.ordered:
+            self._park_retry(copy, wait)
+        else:
+            self._retries.add(copy, wait)
+
+    def _park_retry(self, copy: Copy, wait: float) -> None:
+        """Its transport would not let it be held that long: it waits in the parked channel, attempts and all.
+
+        Not where order is kept: those after it would overtake it. There it is held, and comes again if it is taken
+        away, or holds back the settled position.
+        """
+
+        def finish(delivery: Delivery) -> None:
+            self._finish(copy)
+
+        event = marked(copy.delivery.event, copy.attempt, self._now() + wait)
+        self.parking.park(Copy(copy.delivery, finish, copy.size), event)
 
     def _due(self, copy: Copy) -> None:
         self._lanes.resume(copy)

@@ -19,6 +19,7 @@ from mesh_gateway.delivery.policy import RetryPolicy
 from mesh_gateway.delivery.schedule import Clock
 from mesh_gateway.delivery.sink import Sink
 from mesh_gateway.delivery.trigger import Trigger, Window
+from mesh_gateway.delivery.waiting import hold_limits
 from mesh_gateway.delivery.watch import Watches
 from mesh_gateway.errors import TopologyError, UnknownKind
 from mesh_gateway.filters.dialects import Filter, parse
@@ -154,6 +155,7 @@ def add_trigger(spec: TriggerSpec, parts: Parts, around: Surroundings) -> None:
         )
     )
     delivery = spec.delivery
+    capabilities = home.link.transport.capabilities
     letters = delivery.dead_letter_sink
     trigger = Trigger(
         key=spec.key,
@@ -181,6 +183,7 @@ def add_trigger(spec: TriggerSpec, parts: Parts, around: Surroundings) -> None:
         gate=gate,
         clock=around.clock,
         watches=around.watches,
+        hold_limits=hold_limits(capabilities.settle, capabilities.lease),
     )
     parts.triggers[spec.key] = trigger
     home.triggers.append(trigger)

@@ -50,8 +50,10 @@ class Rig:
         window: Window = Window(),
         policy: RetryPolicy = RetryPolicy(),
         dead_letter_sink: ScriptedSink | None = None,
+        hold_limits: tuple[float, float] = (float("inf"), float("inf")),
     ) -> None:
         self.clock = ManualClock()
+        begin = self.clock.time()
         self.sink = ScriptedSink()
         self.dead_letter_sink = dead_letter_sink
         self.parked = HandChannel("ns/b:parked:t")
@@ -74,6 +76,8 @@ class Rig:
             clock=self.clock,
             watches=self.watches,
             chance=lambda: 0.5,
+            hold_limits=hold_limits,
+            now=lambda: 1_000_000 + self.clock.time() - begin,
         )
         self.trigger.parking.drained = True
 

@@ -21,15 +21,11 @@ pytestmark = pytest.mark.skipif(
 
 
 class TestSqsTransport(TransportConformance):
-    fifo = False
-
     async def harness(self) -> Harness:
         own = f"kit-{uuid.uuid4().hex[:8]}"
 
         def make(endpoint: str = ENDPOINT) -> SqsTransport:
-            options = SqsOptions(
-                endpoint=endpoint, region="us-east-1", prefix=own, waitTime=1, fifo=self.fifo
-            )
+            options = SqsOptions(endpoint=endpoint, region="us-east-1", prefix=own, waitTime=1)
             return SqsTransport(options, TransportContext("sqs", None))
 
         return Harness(
@@ -38,7 +34,3 @@ class TestSqsTransport(TransportConformance):
             options_model=SqsOptions,
             denied={"unknown host": lambda: make("http://nowhere.invalid:9324")},
         )
-
-
-class TestFifo(TestSqsTransport):
-    fifo = True
