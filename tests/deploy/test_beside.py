@@ -293,7 +293,7 @@ async def test_the_queues_and_the_policy_of_the_page_are_enough_on_sqs(tmp_path:
     eavesdropper = Eavesdropper(server)
 
     async with eavesdropper as endpoint:
-        await beside.lives({"endpointUrl": endpoint, "region": "us-east-1"})
+        await beside.lives({"endpoint": endpoint, "region": "us-east-1"})
 
     [policy] = blocks("SQS", "json", {})
     [statement] = json.loads(policy)["Statement"]
