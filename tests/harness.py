@@ -264,8 +264,8 @@ class Producer:
 @contextlib.asynccontextmanager
 async def running(gateway: GatewayProcess) -> AsyncIterator[GatewayProcess]:
     """A started gateway that is surely gone afterwards."""
-    await gateway.start()
     try:
+        await gateway.start()
         yield gateway
     finally:
         if gateway._process is not None and gateway._process.returncode is None:

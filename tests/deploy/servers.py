@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 
 import pytest
 
@@ -16,14 +15,3 @@ def required(*variables: str) -> list[str]:
     if absent:
         pytest.skip(f"{', '.join(absent)}: not set; scripts/services up, or make test")
     return [os.environ[variable] for variable in variables]
-
-
-def until_all_plugins_are_there(*kinds: str) -> None:
-    """Skips aloud while a plugin (any of these) is only a name; to be removed with the last of them."""
-    absent = [
-        kind
-        for kind in kinds or ("kafka", "rabbitmq", "sqs")
-        if find_spec(f"mesh_gateway_{kind}.transport") is None
-    ]
-    if absent:
-        pytest.skip(f"not written yet: the plugin for {', '.join(absent)}")

@@ -20,7 +20,7 @@ from types import ModuleType
 import pytest
 
 from tests.deploy.compose import ROOT, Stage, compose, stages
-from tests.deploy.servers import required, until_all_plugins_are_there
+from tests.deploy.servers import required
 from tests.harness import PATIENCE, free_port, post
 
 TRANSPORTS: dict[str, tuple[str, ...]] = {
@@ -43,7 +43,6 @@ class Container:
         self._stage: Stage = stages()[compose()["services"]["mesh"]["build"]["target"]]
         self._ports = free_port(), free_port()
         self._folder = folder
-        until_all_plugins_are_there()
         self.documents()
         address = "".join(required(*TRANSPORTS[transport])).replace("guest:guest@", "")
         (folder / "rabbitmq-password").write_text("guest\n")
@@ -130,7 +129,6 @@ def container(request: pytest.FixtureRequest, tmp_path: Path) -> Container:
 
 
 def test_the_documents_that_compose_mounts_have_no_fault():
-    until_all_plugins_are_there()
     done = subprocess.run(
         [PROGRAMS / "mesh-gateway", "lint", "--strict", "-f", str(ROOT / "deploy/mesh")],
         env={"PATH": "/usr/bin:/bin", "MESH_SECRETS": str(ROOT / "deploy/secrets")},

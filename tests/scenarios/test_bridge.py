@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.servers import required, until_all_plugins_are_there
+from tests.deploy.servers import required
 from tests.harness import GatewayProcess, Producer, Subscriber, post, running
 
 DOCUMENTS = (Path(__file__).parent.parent.parent / "examples/04-bridge/mesh.yaml").read_text()
@@ -28,7 +28,6 @@ def bridge(request: pytest.FixtureRequest, tmp_path: Path) -> Bridge:
     """The example on the real brokers, and once more on three embedded stores, which need no server."""
     if request.param == "embedded":
         return Bridge(tmp_path, embedded=True)
-    until_all_plugins_are_there()
     required(*SERVERS.values())
     return Bridge(tmp_path, embedded=False)
 
