@@ -15,7 +15,7 @@ from mesh_gateway.cli.exits import CheckFailed
 from mesh_gateway.cli.output import clean, document, duration, table
 
 if TYPE_CHECKING:
-    from mesh_gateway.topology.spec import TriggerSpec
+    from mesh_gateway.topology.spec import TransportSpec, TriggerSpec
     from mesh_gateway.transport.hooks import TransportKind
     from mesh_gateway.transport.plugins import Plugins
 
@@ -64,18 +64,18 @@ def refuse(kind: str, plugins: Plugins) -> TransportKind:
 
 def transport_facts(kind: TransportKind) -> dict[str, Any]:
     """Everything about a kind. Raises `PluginError` when its modules cannot be imported."""
-    from mesh_gateway.transport.contract import Capabilities
+    from mesh_gateway.transport.negotiation import declared
     from mesh_gateway.transport.plugins import import_string
 
     schema = import_string(kind.options).model_json_schema(by_alias=True)
-    can = getattr(import_string(kind.load), "capabilities", None)
+    can = declared(kind, {}, import_string)
     return {
         "name": kind.name,
         "summary": kind.summary,
         "api": kind.api,
         "broker_classes": list(kind.broker_classes),
         "options": [option(name, one, schema) for name, one in schema.get("properties", {}).items()],
-        "capabilities": capability_values(can) if isinstance(can, Capabilities) else None,
+        "capabilities": None if can is None else capability_values(can),
     }
 
 
@@ -142,12 +142,30 @@ def trigger(trigger: str, files: tuple[str, ...], env_file: Path | None, form: s
         raise click.BadParameter(
             f"no trigger {trigger} in the documents; there are: {known}", param_hint="NS/NAME"
         )
-    told = trigger_facts(found, spec.brokers[found.broker].transport, plugins)
+    transport = spec.transports[spec.brokers[found.broker].transport]
+    told = trigger_facts(found, transport.name, plugins)
+    told["needs"] = needs_met(found, transport, plugins)
     if form == "table":
         for name, value in told.items():
-            click.echo(f"{name.replace('_', ' '):17} {clean(value)}")
+            if name != "needs":
+                click.echo(f"{name.replace('_', ' '):17} {clean(value)}")
+        table(
+            ("need", "how", "price"),
+            [[one["need"], one["how"], one["says"] or None] for one in told["needs"]],
+        )
     else:
         document(told, form)
+
+
+def needs_met(trigger: TriggerSpec, transport: TransportSpec, plugins: Plugins) -> list[dict[str, str]]:
+    """How the transport meets each need of the trigger; nothing where the plugin cannot be used."""
+    from mesh_gateway.topology.needs import needs_of
+    from mesh_gateway.transport.negotiation import declared, negotiate
+    from mesh_gateway.transport.plugins import import_string
+
+    kind = plugins.transports.get(transport.kind)
+    can = None if kind is None else declared(kind, transport.options, import_string)
+    return [] if can is None else [asdict(finding) for finding in negotiate(needs_of(trigger), can)]
 
 
 def trigger_facts(trigger: TriggerSpec, transport: str, plugins: Plugins) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mesh_gateway.filters.dialects import Filter
-from mesh_gateway.topology import documents, lint
+from mesh_gateway.topology import documents, lint, needs
 from mesh_gateway.topology.annotations import check
 from mesh_gateway.topology.delivery import INSTALLED, delivery_spec
 from mesh_gateway.topology.destinations import Addresses, Unresolvable, service_url
@@ -50,9 +50,11 @@ def resolve(
     triggers, filters = _triggers(of["Trigger"], Reader(brokers, deliveries, addresses, kinds.filters))
     lint.loops(triggers, filters, of["Trigger"])
     lint.own_dead_letters(brokers, deliveries, triggers, of["Trigger"])
+    on_transports = {key: choice.broker_spec(broker) for key, broker in brokers.items()}
+    needs.check(triggers, of["Trigger"], on_transports, found, kinds)
     return replace(
         gateway_spec(document, gateway, references),
-        brokers={key: choice.broker_spec(broker) for key, broker in brokers.items()},
+        brokers=on_transports,
         transports={name: spec for name, spec in found.items() if spec is not None},
         triggers=triggers,
     )

@@ -140,10 +140,20 @@ class Choice:
         found = resource.spec if isinstance(resource.spec, documents.Broker) else documents.Broker()
         config = found.config
         if config is not None and config.kind == "Transport":
-            return BrokerSpec(resource.namespace, resource.name, self._named(config, resource))
+            named = self._named(config, resource)
+            return BrokerSpec(resource.namespace, resource.name, named, self._annotated(resource, named))
         transport, chosen = self._by_class(resource)
         options = () if config is None else self._config(config, resource, transport, chosen=chosen)
+        options += self._annotated(resource, transport)
         return BrokerSpec(resource.namespace, resource.name, transport, options)
+
+    def _annotated(self, resource: Resource, transport: str) -> tuple[tuple[str, str], ...]:
+        """Annotations of the Broker that its transport's plugin reads as options of the channel."""
+        kind = self._kind(transport)
+        pairs = () if kind is None else kind.broker_annotations
+        return tuple(
+            (option, resource.annotations[name]) for name, option in pairs if name in resource.annotations
+        )
 
     def _named(self, config: documents.Reference, resource: Resource) -> str:
         if config.api_version is not None and config.api_version != OURS:

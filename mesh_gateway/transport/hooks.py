@@ -47,6 +47,8 @@ class TransportKind:
     """`module:function(document: Mapping[str, Any]) -> dict[str, str]`: from the whole document that a
     broker's `spec.config` names (a ConfigMap, or a kind of the class's own, as YAML gives it) to the
     options of the broker's channels. Raises `ValueError` with a sentence."""
+    broker_annotations: tuple[tuple[str, str], ...] = ()
+    """(annotation of a Broker, option of its channels that the value becomes)."""
     install_hint: str = ""
 
 

@@ -16,9 +16,7 @@ REPLICATION = "default.topic.replication.factor"
 CONFIG = "default.topic.config."
 SECRET = "auth.secret.ref.name"  # noqa: S105  # the key's name in Knative's ConfigMap
 TOPIC = "external.topic"
-
-EXTERNAL_TOPIC = "kafka.eventing.knative.dev/external.topic"
-"""Annotation of a Broker that names a topic which somebody else has made."""
+"""What the annotation kafka.eventing.knative.dev/external.topic becomes (see `plugin.py`)."""
 
 
 def broker_options(document: Mapping[str, Any]) -> dict[str, str]:

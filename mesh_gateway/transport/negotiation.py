@@ -1,0 +1,115 @@
+"""What a trigger needs of its transport: had natively, emulated at a price, or refused with a way out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from mesh_gateway.errors import MeshError
+from mesh_gateway.transport.contract import Capabilities, TransportContext
+from mesh_gateway.transport.hooks import TransportKind
+
+How = Literal["native", "emulated", "refused"]
+
+WATERMARK_SECONDS = 30.0
+"""As `delivery.waiting`: how long one event may hold back those after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What one trigger asks of its transport. `longest_wait` in seconds, between two attempts."""
+
+    ordered: bool = False
+    dedicated: bool = False
+    start: str = "latest"
+    longest_wait: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one need is met. `says` names the price, or the way out."""
+
+    need: str
+    how: How
+    says: str = ""
+
+
+def negotiate(needs: Needs, can: Capabilities) -> list[Finding]:
+    """One finding for each need, in the order of an event's way."""
+    found = [_reading(needs, can), _order(needs, can), _waiting(needs, can), _letters(can), _backlog(can)]
+    return [finding for finding in found if finding is not None]
+
+
+def _reading(needs: Needs, can: Capabilities) -> Finding:
+    if not needs.dedicated:
+        return Finding("read: shared", "native")
+    need = f"read: dedicated, start: {needs.start}"
+    if not can.groups:
+        return Finding(
+            need, "refused", "the transport has one group of readers for a channel; leave it at read: shared"
+        )
+    if needs.start in ("timestamp", "position") and needs.start not in can.seek:
+        return Finding(need, "refused", f"the transport cannot begin at a {needs.start}; use latest")
+    if needs.start == "earliest" and not can.seek:
+        return Finding(need, "emulated", "begins when its queue is made: there is nothing from before")
+    return Finding(need, "native")
+
+
+def _order(needs: Needs, can: Capabilities) -> Finding | None:
+    if not needs.ordered:
+        return None
+    need = "order per key"
+    if can.ordering == "none":
+        way = (
+            "the transport keeps no order; choose another one (SQS: the option fifo), or take the order away"
+        )
+        return Finding(need, "refused", way)
+    return Finding(need, "native", "" if can.ordering == "key" else "with one reader at a time")
+
+
+def _waiting(needs: Needs, can: Capabilities) -> Finding:
+    need = f"retries that wait up to {needs.longest_wait:g} s"
+    limit = float("inf") if can.lease is None else can.lease
+    if can.settle == "watermark":
+        limit = min(limit, WATERMARK_SECONDS)
+    if needs.longest_wait <= limit:
+        return Finding(need, "native")
+    if needs.ordered:
+        return Finding(
+            need, "emulated", "held, because nothing may overtake it: after a crash more comes again"
+        )
+    return Finding(
+        need, "emulated", f"parked after {limit:g} s: a second write, and its place in the line is lost"
+    )
+
+
+def _letters(can: Capabilities) -> Finding:
+    if can.browse:
+        return Finding("dead letters listed and redriven", "native")
+    return Finding(
+        "dead letters listed and redriven", "refused", "they are kept; read them with the broker's own tools"
+    )
+
+
+def _backlog(can: Capabilities) -> Finding:
+    if can.measure:
+        return Finding("backlog in status", "native")
+    return Finding("backlog in status", "refused", "look at the broker's own metrics")
+
+
+def declared(
+    kind: TransportKind, options: Mapping[str, Any], load: Callable[[str], Any]
+) -> Capabilities | None:
+    """What this kind declares with these options; None when it cannot be made (whoever runs it says why).
+
+    The object is made and thrown away: constructors do no I/O.
+    """
+    try:
+        model = load(kind.options).model_validate(dict(options))
+        found = load(kind.load)(model, TransportContext(kind.name, None)).capabilities
+    except (MeshError, ValidationError, TypeError, ValueError, AttributeError):
+        return None
+    return found if isinstance(found, Capabilities) else None
