@@ -12,6 +12,7 @@ from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.load import Loaded, Source, load
 from mesh_gateway.topology.spec import GatewaySpec, TriggerSpec
 from mesh_gateway.transport.builtin import EMBEDDED
+from mesh_gateway.transport.contract import Capabilities
 from mesh_gateway.transport.hooks import TransportKind
 
 
@@ -23,6 +24,13 @@ class ConfiguredOptions(BaseModel):
     password: SecretStr = Field(default=SecretStr(""), description="A secret.")
     servers: str = Field(default="", alias="bootstrapServers", description="Where it is.")
     partitions: int = Field(default=10, description="How many.")
+
+
+class Configured:
+    """A transport that can do nothing beyond the least."""
+
+    def __init__(self, options: ConfiguredOptions, context: object) -> None:
+        self.capabilities = Capabilities(groups=False)
 
 
 def read_config(config: Mapping[str, Any]) -> dict[str, str]:

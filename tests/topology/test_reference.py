@@ -12,6 +12,7 @@ import pytest
 from mesh_gateway.topology.faults import CODES
 from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.load import Loaded, Source, load
+from mesh_gateway.transport.plugins import load_plugins
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "errors"
@@ -22,7 +23,9 @@ def example(page: str, language: str) -> list[str]:
 
 
 def read(text: str) -> Loaded:
-    return load([Source("mesh.yaml", text)], environment={"MESH_ADMIN_TOKEN": "x"}, kinds=Kinds.builtin())
+    return load(
+        [Source("mesh.yaml", text)], environment={"MESH_ADMIN_TOKEN": "x"}, kinds=Kinds.of(load_plugins())
+    )
 
 
 def test_every_code_has_a_page_and_every_page_a_code():

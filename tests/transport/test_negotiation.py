@@ -1,0 +1,57 @@
+"""What a trigger needs, held against what a transport declares."""
+
+from __future__ import annotations
+
+from mesh_gateway.transport.builtin import EMBEDDED
+from mesh_gateway.transport.contract import Capabilities
+from mesh_gateway.transport.hooks import TransportKind
+from mesh_gateway.transport.negotiation import Needs, declared, negotiate
+from mesh_gateway.transport.plugins import import_string
+
+ALL = Capabilities(
+    ordering="key",
+    groups=True,
+    seek=frozenset({"position", "timestamp"}),
+    browse=True,
+    measure=True,
+    delay=1.0,
+)
+
+
+def how(needs: Needs, can: Capabilities) -> dict[str, str]:
+    return {finding.need.partition(" ")[0].rstrip(":,"): finding.how for finding in negotiate(needs, can)}
+
+
+def test_a_transport_that_can_everything_meets_every_need_natively():
+    needs = Needs(ordered=True, dedicated=True, start="position", longest_wait=3600)
+
+    assert set(how(needs, ALL).values()) == {"native"}
+
+
+def test_what_a_transport_lacks_is_refused_with_a_way_out():
+    needs = Needs(ordered=True, dedicated=True)
+    findings = negotiate(needs, Capabilities(groups=False))
+
+    refused = {finding.need: finding.says for finding in findings if finding.how == "refused"}
+    assert "order per key" in refused
+    assert "leave it at read: shared" in refused["read: dedicated, start: latest"]
+    assert all(refused.values()), "every refusal names a way out"
+
+
+def test_a_retry_that_waits_too_long_is_parked_and_the_price_is_said():
+    watermark = Capabilities(settle="watermark")
+    assert how(Needs(longest_wait=30), watermark)["retries"] == "native"
+    [waiting] = [f for f in negotiate(Needs(longest_wait=31), watermark) if f.need.startswith("retries")]
+    assert (waiting.how, "parked after 30 s" in waiting.says) == ("emulated", True)
+    assert how(Needs(longest_wait=1300), Capabilities(lease=1200.0))["retries"] == "emulated"
+
+
+def test_a_start_that_a_transport_cannot_seek_is_refused():
+    assert how(Needs(dedicated=True, start="timestamp"), Capabilities())["read"] == "refused"
+    assert how(Needs(dedicated=True, start="earliest"), Capabilities())["read"] == "emulated"
+
+
+def test_capabilities_are_read_off_an_object_and_a_plugin_that_cannot_be_made_has_none():
+    assert declared(EMBEDDED, {}, import_string) is not None
+    assert declared(EMBEDDED, {"retention": "nonsense"}, import_string) is None
+    assert declared(TransportKind("x", "no.such:Thing", "no.such:Options"), {}, import_string) is None
