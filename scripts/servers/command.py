@@ -8,14 +8,14 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from servers import containers, kafka, node, rabbitmq, sqs
+from servers import containers, kafka, node, rabbitmq, redis, sqs
 from servers.home import ServiceError, home
 from servers.node import Node
 
-KINDS = ("kafka", "rabbitmq", "sqs")
+KINDS = ("kafka", "rabbitmq", "sqs", "redis")
 ABOUT = """Real servers for tests and demos. Everything listens on 127.0.0.1 only.
 
-  scripts/services up                          all three, one node each; what runs already stays
+  scripts/services up                          all of them, one node each; what runs already stays
   scripts/services up kafka --nodes 3          a cluster beside it
   eval "$(scripts/services env)"               MESH_TEST_KAFKA, MESH_TEST_RABBITMQ, MESH_TEST_SQS, …
   scripts/services kill rabbitmq               SIGKILL, for failover tests; `start` brings it back
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     up = verbs.add_parser("up", help="start servers and wait until they answer")
     down = verbs.add_parser("down", help="stop what was started")
     for verb in (up, down):
-        verb.add_argument("kinds", nargs="*", metavar="kafka|rabbitmq|sqs", help="all unless named")
+        verb.add_argument("kinds", nargs="*", metavar="kafka|rabbitmq|sqs|redis", help="all unless named")
     up.add_argument(
         "--nodes", type=int, choices=(1, 3), default=1, help="3: a cluster beside the single node"
     )
@@ -186,8 +186,8 @@ def _kinds(named: Sequence[str]) -> Sequence[str]:
 
 
 def _names(kind: str, count: int) -> list[str]:
-    if kind == "sqs":
-        return ["sqs"] if count == 1 else []
+    if kind in ("sqs", "redis"):
+        return [kind] if count == 1 else []
     return [kind] if count == 1 else [f"{kind}3-{n}" for n in (1, 2, 3)]
 
 
@@ -204,17 +204,23 @@ def _prepare(kind: str, count: int) -> None:
         kafka.prepare(count)
     elif kind == "rabbitmq":
         rabbitmq.prepare(count)
-    else:
+    elif kind == "sqs":
         sqs.prepare()
+    else:
+        redis.prepare()
 
 
 def _nodes(kind: str, count: int) -> list[Node]:
     if kind == "kafka":
         return kafka.nodes(count)
-    return rabbitmq.nodes(count) if kind == "rabbitmq" else sqs.nodes()
+    if kind == "rabbitmq":
+        return rabbitmq.nodes(count)
+    return sqs.nodes() if kind == "sqs" else redis.nodes()
 
 
 def _environment(kind: str, count: int) -> dict[str, str]:
     if kind == "kafka":
         return kafka.environment(count)
-    return rabbitmq.environment(count) if kind == "rabbitmq" else sqs.environment()
+    if kind == "rabbitmq":
+        return rabbitmq.environment(count)
+    return sqs.environment() if kind == "sqs" else redis.environment()

@@ -24,7 +24,14 @@ def test_the_hello_example_ends_as_its_page_says():
     assert "everything ended where it should" in done.stdout
 
 
-@pytest.mark.parametrize("example", sorted(p.name for p in EXAMPLES.iterdir() if p.is_dir()))
+WITHOUT_PLUGINS_OF_THEIR_OWN = sorted(
+    folder.name
+    for folder in EXAMPLES.iterdir()
+    if folder.is_dir() and not list(folder.glob("mesh-gateway-*"))
+)
+
+
+@pytest.mark.parametrize("example", WITHOUT_PLUGINS_OF_THEIR_OWN)
 def test_the_documents_of_every_example_have_no_fault(example):
     done = subprocess.run(
         [sys.executable, "-m", "mesh_gateway", "lint", "--strict", "-f", str(EXAMPLES / example / "mesh.yaml")],

@@ -1,0 +1,1 @@
+"""Redis Streams as a transport of Mesh Gateway."""
