@@ -58,10 +58,11 @@ class RabbitOptions(_Model):
         description="What the names of all exchanges and queues begin with.",
     )
     prefetch: int = Field(
-        default=1_000,
+        default=5_000,
         ge=1,
         le=65_535,
-        description="Messages that one reader holds unsettled. The default is that of a Trigger's window.",
+        description="Messages that one reader holds unsettled. It has to be larger than the windows of Triggers that may "
+        "be stuck at once (1,000 each): only what does not fit a window is parked.",
     )
     heartbeat: Annotated[float, BeforeValidator(seconds)] = Field(
         default=10.0,
