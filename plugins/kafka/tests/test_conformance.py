@@ -1,9 +1,10 @@
-"""Kafka passes the kit, on a real broker."""
+"""Kafka passes the kit, on a real broker, also when it is killed and when the way to it breaks."""
 
 from __future__ import annotations
 
 import os
 import uuid
+from typing import Any
 
 import pytest
 from mesh_gateway_kafka.options import KafkaOptions
@@ -11,8 +12,12 @@ from mesh_gateway_kafka.transport import KafkaTransport
 
 from mesh_gateway.testing import Harness, TransportConformance
 from mesh_gateway.transport.contract import TransportContext
+from tests.transports import KAFKA
 
 SERVERS = os.environ.get("MESH_TEST_KAFKA", "")
+SASL = os.environ.get("MESH_TEST_KAFKA_SASL", "")
+LISTENS, ADVERTISED = os.environ.get("MESH_TEST_KAFKA_PROXIED", "127.0.0.1:1,127.0.0.1:1").split(",")
+"""Kafka's clients go where the server says it is: on this listener it says that it is where the proxy will be."""
 REQUIRED = os.environ.get("MESH_REQUIRE_SERVICES") == "1"
 
 pytestmark = pytest.mark.skipif(
@@ -23,10 +28,40 @@ pytestmark = pytest.mark.skipif(
 class TestKafkaTransport(TransportConformance):
     async def harness(self) -> Harness:
         own = f"kit-{uuid.uuid4().hex[:8]}"
-        options = KafkaOptions(
-            bootstrapServers=SERVERS,
-            partitions=3,
-            topic=own + "-{namespace}-{broker}",
-            group=own + ".{namespace}.{broker}",
+
+        def make(servers: str = SERVERS, **more: Any) -> KafkaTransport:
+            options = {
+                "bootstrapServers": servers,
+                "partitions": 3,
+                "topic": own + "-{namespace}-{broker}",
+                "group": own + ".{namespace}.{broker}",
+            }
+            context = TransportContext("kafka", None)
+            return KafkaTransport(KafkaOptions.model_validate(options | more), context)
+
+        def user(name: str, password: str) -> KafkaTransport:
+            return make(SASL, sasl={"username": name, "password": password, "mechanism": "PLAIN"})
+
+        async def kill() -> None:
+            await KAFKA.service("kill")
+
+        async def start() -> None:
+            await KAFKA.service("start")
+
+        host, _, port = LISTENS.rpartition(":")
+        return Harness(
+            make=make,
+            patience=20,
+            options_model=KafkaOptions,
+            address=(host, int(port)),
+            proxy_port=int(ADVERTISED.rpartition(":")[2]),
+            through=lambda proxy: make(f"{proxy.address[0]}:{proxy.address[1]}"),
+            stop_server=kill,
+            start_server=start,
+            secrets=("mesh-wrong", "nobody-secret"),
+            denied={
+                "unknown host": lambda: make("nowhere.invalid:9092"),
+                "wrong password": lambda: user("mesh", "mesh-wrong"),
+                "missing permission": lambda: user("nobody", "nobody-secret"),
+            },
         )
-        return Harness(make=lambda: KafkaTransport(options, TransportContext("kafka", None)), patience=20)

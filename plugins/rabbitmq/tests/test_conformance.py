@@ -1,9 +1,13 @@
-"""RabbitMQ passes the kit, on a real server."""
+"""RabbitMQ passes the kit, on a real server, also when the way to it breaks. (That a killed server loses nothing is
+`tests/faults/test_transports.py`: with the kit's hundreds of queues a node takes minutes to come back.)
+"""
 
 from __future__ import annotations
 
 import os
 import uuid
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from mesh_gateway_rabbitmq.options import RabbitOptions
@@ -22,5 +26,23 @@ pytestmark = pytest.mark.skipif(
 
 class TestRabbitTransport(TransportConformance):
     async def harness(self) -> Harness:
-        options = RabbitOptions.model_validate({"url": URL, "prefix": f"kit-{uuid.uuid4().hex[:8]}"})
-        return Harness(make=lambda: RabbitTransport(options, TransportContext("rabbit", None)))
+        prefix = f"kit-{uuid.uuid4().hex[:8]}"
+
+        def make(url: str = URL, **more: Any) -> RabbitTransport:
+            # A server that hangs is noticed after two heartbeats: two seconds instead of twenty.
+            options = {"url": url, "prefix": prefix, "heartbeat": 1} | more
+            return RabbitTransport(RabbitOptions.model_validate(options), TransportContext("rabbit", None))
+
+        where = urlsplit(URL)
+        return Harness(
+            make=make,
+            patience=20,
+            options_model=RabbitOptions,
+            address=(where.hostname or "", where.port or 0),
+            through=lambda proxy: make(f"amqp://guest:guest@{proxy.address[0]}:{proxy.address[1]}/"),
+            secrets=("guest-wrong",),
+            denied={
+                "unknown host": lambda: make("amqp://nowhere.invalid/"),
+                "wrong password": lambda: make(password="guest-wrong"),
+            },
+        )
