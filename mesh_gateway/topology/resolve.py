@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from mesh_gateway.filters.dialects import Filter
 from mesh_gateway.topology import documents, lint, needs
-from mesh_gateway.topology.annotations import check
 from mesh_gateway.topology.delivery import INSTALLED, delivery_spec
 from mesh_gateway.topology.destinations import Addresses, Unresolvable, service_url
 from mesh_gateway.topology.endpoints import endpoint
@@ -37,10 +36,10 @@ def resolve(
 
     found = _transports(of["Transport"], kinds, references)
     _check_choices(document, gateway, found)
-    choice = Choice(found, gateway.default_transport, gateway.broker_classes, _configs(resources), kinds)
+    choice = Choice(
+        found, gateway.default_transport, gateway.broker_classes, _configs(resources), kinds, references
+    )
     brokers = of["Broker"]
-    for broker in brokers.values():
-        check(broker, {})
 
     addresses = _addresses(document, gateway, of, kinds, references, partial=partial)
     default = INSTALLED
