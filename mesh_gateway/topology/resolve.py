@@ -50,7 +50,9 @@ def resolve(
     lint.loops(triggers, filters, of["Trigger"])
     lint.own_dead_letters(brokers, deliveries, triggers, of["Trigger"])
     on_transports = {key: choice.broker_spec(broker) for key, broker in brokers.items()}
-    needs.check(triggers, of["Trigger"], on_transports, found, kinds)
+    offers = needs.Offers(on_transports, found, kinds)
+    needs.check(triggers, of["Trigger"], offers)
+    needs.check_size(document, gateway.ingress.max_event_bytes, offers)
     return replace(
         gateway_spec(document, gateway, references),
         brokers=on_transports,

@@ -30,7 +30,7 @@ class Configured:
     """A transport that can do nothing beyond the least."""
 
     def __init__(self, options: ConfiguredOptions, context: object) -> None:
-        self.capabilities = Capabilities(groups=False)
+        self.capabilities = Capabilities(groups=False, max_event_bytes=262_144)
 
 
 def read_config(config: Mapping[str, Any]) -> dict[str, str]:
