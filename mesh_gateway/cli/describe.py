@@ -17,6 +17,7 @@ from mesh_gateway.cli.output import clean, document, duration, table
 if TYPE_CHECKING:
     from mesh_gateway.topology.spec import TransportSpec, TriggerSpec
     from mesh_gateway.transport.hooks import TransportKind
+    from mesh_gateway.transport.negotiation import Needs
     from mesh_gateway.transport.plugins import Plugins
 
 
@@ -132,6 +133,7 @@ def words(value: Any) -> Any:
 def trigger(trigger: str, files: tuple[str, ...], env_file: Path | None, form: str) -> None:
     """Describe a trigger as it will run, with everything inherited filled in."""
     from mesh_gateway.cli import documents
+    from mesh_gateway.topology.needs import needs_of
     from mesh_gateway.transport.plugins import load_plugins
 
     plugins = load_plugins()
@@ -144,28 +146,27 @@ def trigger(trigger: str, files: tuple[str, ...], env_file: Path | None, form: s
         )
     transport = spec.transports[spec.brokers[found.broker].transport]
     told = trigger_facts(found, transport.name, plugins)
-    told["needs"] = needs_met(found, transport, plugins)
+    told["needs"] = needs_met(needs_of(found, spec.ingress.max_event_bytes), transport, plugins)
     if form == "table":
         for name, value in told.items():
             if name != "needs":
                 click.echo(f"{name.replace('_', ' '):17} {clean(value)}")
         table(
-            ("need", "how", "price"),
+            ("need", "how", "price or way out"),
             [[one["need"], one["how"], one["says"] or None] for one in told["needs"]],
         )
     else:
         document(told, form)
 
 
-def needs_met(trigger: TriggerSpec, transport: TransportSpec, plugins: Plugins) -> list[dict[str, str]]:
-    """How the transport meets each need of the trigger; nothing where the plugin cannot be used."""
-    from mesh_gateway.topology.needs import needs_of
+def needs_met(needs: Needs, transport: TransportSpec, plugins: Plugins) -> list[dict[str, str]]:
+    """How the transport meets each need; nothing where the plugin cannot be used."""
     from mesh_gateway.transport.negotiation import declared, negotiate
     from mesh_gateway.transport.plugins import import_string
 
     kind = plugins.transports.get(transport.kind)
     can = None if kind is None else declared(kind, transport.options, import_string)
-    return [] if can is None else [asdict(finding) for finding in negotiate(needs_of(trigger), can)]
+    return [] if can is None else [asdict(finding) for finding in negotiate(needs, can)]
 
 
 def trigger_facts(trigger: TriggerSpec, transport: str, plugins: Plugins) -> dict[str, Any]:

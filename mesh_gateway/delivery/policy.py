@@ -32,6 +32,18 @@ class RetryPolicy:
         """Whether another attempt follows failed attempt number `attempt` (the first is 1)."""
         return attempt <= self.retry
 
+    def longest(self) -> float:
+        """Seconds of all waits together, without jitter and Retry-After; quick for any `retry`."""
+        if not self.delay:
+            return 0.0
+        if self.backoff == "linear":
+            rising = min(self.retry, int(self.backoff_max / self.delay))
+            risen = self.delay * rising * (rising + 1) / 2
+        else:
+            rising = min(self.retry, MAX_DOUBLINGS)
+            risen = sum(min(self.delay * 2**n, self.backoff_max) for n in range(1, rising + 1))
+        return risen + self.backoff_max * (self.retry - rising)
+
     def wait(self, retry: int, after: float | None, chance: float) -> float:
         """Seconds before retry number `retry` (the first is 1).
 

@@ -136,13 +136,17 @@ def make_broker(spec: BrokerSpec, gateway: GatewaySpec, parts: Parts) -> BrokerP
         for trigger in gateway.triggers.values()
         if trigger.broker == spec.key and trigger.read == "dedicated" and trigger.start.at == "earliest"
     ]
-    channel = link.channel(ChannelSpec(spec.namespace, spec.name, groups=tuple(groups), options=spec.options))
+    options = channel_options(spec)
+    channel = link.channel(ChannelSpec(spec.namespace, spec.name, groups=tuple(groups), options=options))
     letters = link.channel(
-        ChannelSpec(
-            spec.namespace, spec.name, Purpose.DEAD_LETTERS, groups=(OPERATORS,), options=spec.options
-        )
+        ChannelSpec(spec.namespace, spec.name, Purpose.DEAD_LETTERS, groups=(OPERATORS,), options=options)
     )
     return BrokerParts(spec, link, Broker(spec.key, channel), letters, Gate())
+
+
+def channel_options(spec: BrokerSpec) -> tuple[tuple[str, str], ...]:
+    """What the broker's documents say about its channels, secrets in plain text: for the transport alone."""
+    return spec.options + tuple((name, secret.value) for name, secret in spec.secrets)
 
 
 def add_trigger(spec: TriggerSpec, parts: Parts, around: Surroundings) -> None:
@@ -151,7 +155,11 @@ def add_trigger(spec: TriggerSpec, parts: Parts, around: Surroundings) -> None:
     gate = Gate() if spec.read == "dedicated" else home.gate
     parked = home.link.channel(
         ChannelSpec(
-            home.spec.namespace, home.spec.name, Purpose.PARKED, trigger=spec.name, options=home.spec.options
+            home.spec.namespace,
+            home.spec.name,
+            Purpose.PARKED,
+            trigger=spec.name,
+            options=channel_options(home.spec),
         )
     )
     delivery = spec.delivery

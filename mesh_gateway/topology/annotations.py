@@ -48,7 +48,7 @@ def check(resource: Resource, known: Mapping[str, Any]) -> None:
     for name in resource.annotations:
         if name.startswith(PREFIX) and name not in known and name != INTERPOLATE:
             resource.fault("MG028", _path(name), f"unknown annotation{_hint(name, known)}", key=True)
-        elif name in UNHEEDED:
+        elif name in UNHEEDED and name not in known:
             resource.fault("MG205", _path(name), f"has no effect here: {UNHEEDED[name]}", key=True)
     if resource.annotations.get(INTERPOLATE, "true") not in ("true", "false"):
         resource.fault("MG028", _path(INTERPOLATE), 'must be "true" or "false"')

@@ -56,6 +56,7 @@ CODES: Mapping[str, Code] = {
     "MG031": Code("error", "a filter is wrong"),
     "MG032": Code("notice", "both filters and filter are given; filters counts"),
     "MG033": Code("error", "the transport cannot do what the trigger needs"),
+    "MG034": Code("warning", "a transport stores smaller events than the gateway accepts"),
     # The mesh as a whole
     "MG040": Code("warning", "events can go round in a loop"),
     "MG041": Code("error", "dead letters go back into their own broker"),

@@ -23,7 +23,7 @@ LOOKED_UP = frozenset(
 """Kinds that other documents refer to; nothing runs because of them."""
 
 UNHEEDED: Mapping[str, str] = {
-    "kafka.eventing.knative.dev/external.topic": "the topic's name comes from the Transport's options",
+    "kafka.eventing.knative.dev/external.topic": "only a Broker on a Kafka transport has a topic",
     "rabbitmq.eventing.knative.dev/cpu-request": "there is no process of its own",
     "rabbitmq.eventing.knative.dev/cpu-limit": "there is no process of its own",
     "rabbitmq.eventing.knative.dev/memory-request": "there is no process of its own",

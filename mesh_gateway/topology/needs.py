@@ -3,47 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from mesh_gateway.delivery.policy import RetryPolicy
+from mesh_gateway.topology.annotations import PREFIX
 from mesh_gateway.topology.kinds import Kinds
+from mesh_gateway.topology.knative import KAFKA_ORDER, RABBITMQ_PARALLELISM
 from mesh_gateway.topology.resources import Resource
 from mesh_gateway.topology.spec import BrokerSpec, TransportSpec, TriggerSpec
 from mesh_gateway.transport.contract import Capabilities
 from mesh_gateway.transport.negotiation import Needs, declared, negotiate
 
 
-def needs_of(trigger: TriggerSpec) -> Needs:
-    """What this trigger asks of its transport."""
+def needs_of(trigger: TriggerSpec, event_bytes: int = 0) -> Needs:
+    """What this trigger asks of its transport, on a gateway that accepts events of so many bytes."""
     how = trigger.delivery
-    growth = 2**how.retry if how.backoff_policy == "exponential" else max(how.retry, 1)
-    longest = min(how.backoff_delay * growth, how.backoff_max) if how.retry else 0.0
+    policy = RetryPolicy(
+        retry=how.retry, backoff=how.backoff_policy, delay=how.backoff_delay, backoff_max=how.backoff_max
+    )
     return Needs(
         ordered=trigger.order == "ordered",
         dedicated=trigger.read == "dedicated",
         start=trigger.start.at,
-        longest_wait=longest,
+        longest_wait=policy.longest(),
+        event_bytes=event_bytes,
     )
 
 
-def check(
-    triggers: Mapping[str, TriggerSpec],
-    resources: Mapping[str, Resource],
-    brokers: Mapping[str, BrokerSpec],
-    transports: Mapping[str, TransportSpec | None],
-    kinds: Kinds,
-) -> None:
-    """Note MG033 for every need that is refused; dead letters and backlog are an operator's comfort, not a need."""
-    known: dict[str, Capabilities | None] = {}
-    for key, trigger in triggers.items():
-        broker = brokers.get(trigger.broker)
-        spec = None if broker is None else transports.get(broker.transport)
+ASKED: Mapping[str, tuple[str, ...]] = {
+    "read": (PREFIX + "read",),
+    "start": (PREFIX + "start",),
+    "order": (PREFIX + "order", KAFKA_ORDER, RABBITMQ_PARALLELISM),
+}
+"""What a Trigger asks for by an annotation. The rest (dead letters, backlog) is an operator's comfort, no need of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What the transport of each broker declares, with the options of its document."""
+
+    brokers: Mapping[str, BrokerSpec]
+    transports: Mapping[str, TransportSpec | None]
+    kinds: Kinds
+    known: dict[str, Capabilities | None] = field(default_factory=dict)
+
+    def of(self, broker: str) -> tuple[str, Capabilities] | None:
+        """(transport, what it can); None where that cannot be known, which is a fault of its own."""
+        spec = self.transports.get(self.brokers[broker].transport)
         if spec is None:
+            return None
+        if spec.name not in self.known:
+            kind = self.kinds.transports.get(spec.kind)
+            self.known[spec.name] = None if kind is None else declared(kind, spec.options, self.kinds.load)
+        can = self.known[spec.name]
+        return None if can is None else (spec.name, can)
+
+
+def check(triggers: Mapping[str, TriggerSpec], resources: Mapping[str, Resource], offers: Offers) -> None:
+    """Note MG033 for everything that a Trigger asks for and its transport refuses."""
+    for key, trigger in triggers.items():
+        offer = offers.of(trigger.broker)
+        if offer is None:
             continue
-        if spec.name not in known:
-            kind = kinds.transports.get(spec.kind)
-            known[spec.name] = None if kind is None else declared(kind, spec.options, kinds.load)
-        can = known[spec.name]
-        for finding in negotiate(needs_of(trigger), can) if can is not None else ():
-            if finding.how == "refused" and finding.need.startswith(("read", "order")):
-                resources[key].fault(
-                    "MG033", ("spec",), f"{finding.need} on transport {spec.name}: {finding.says}"
-                )
+        name, can = offer
+        for finding in negotiate(needs_of(trigger), can):
+            if finding.how == "refused" and finding.of in ASKED:
+                resource = resources[key]
+                asked = next(one for one in ASKED[finding.of] if one in resource.annotations)
+                message = f"{finding.need} on transport {name}: {finding.says}"
+                resource.fault("MG033", ("metadata", "annotations", asked), message)
+
+
+def check_size(document: Resource | None, event_bytes: int | None, offers: Offers) -> None:
+    """Warn (MG034) of a `maxEventBytes` that somebody has chosen and a transport in use cannot store."""
+    if document is None or event_bytes is None:
+        return
+    limits = {
+        offer[0]: offer[1].max_event_bytes for key in offers.brokers if (offer := offers.of(key)) is not None
+    }
+    for name, limit in limits.items():
+        if limit is not None and limit < event_bytes:
+            message = f"transport {name} stores at most {limit} bytes: a larger event is answered with 413"
+            document.fault("MG034", ("spec", "ingress", "maxEventBytes"), message)

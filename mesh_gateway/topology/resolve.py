@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from mesh_gateway.filters.dialects import Filter
 from mesh_gateway.topology import documents, lint, needs
-from mesh_gateway.topology.annotations import check
 from mesh_gateway.topology.delivery import INSTALLED, delivery_spec
 from mesh_gateway.topology.destinations import Addresses, Unresolvable, service_url
 from mesh_gateway.topology.endpoints import endpoint
@@ -37,10 +36,10 @@ def resolve(
 
     found = _transports(of["Transport"], kinds, references)
     _check_choices(document, gateway, found)
-    choice = Choice(found, gateway.default_transport, gateway.broker_classes, _configs(resources), kinds)
+    choice = Choice(
+        found, gateway.default_transport, gateway.broker_classes, _configs(resources), kinds, references
+    )
     brokers = of["Broker"]
-    for broker in brokers.values():
-        check(broker, {})
 
     addresses = _addresses(document, gateway, of, kinds, references, partial=partial)
     default = INSTALLED
@@ -51,7 +50,9 @@ def resolve(
     lint.loops(triggers, filters, of["Trigger"])
     lint.own_dead_letters(brokers, deliveries, triggers, of["Trigger"])
     on_transports = {key: choice.broker_spec(broker) for key, broker in brokers.items()}
-    needs.check(triggers, of["Trigger"], on_transports, found, kinds)
+    offers = needs.Offers(on_transports, found, kinds)
+    needs.check(triggers, of["Trigger"], offers)
+    needs.check_size(document, gateway.ingress.max_event_bytes, offers)
     return replace(
         gateway_spec(document, gateway, references),
         brokers=on_transports,

@@ -22,6 +22,10 @@ class Unreadable(Exception):
     """The value is not there; says why."""
 
 
+class Missing(Unreadable):
+    """There is no such Secret document."""
+
+
 class References:
     """Reads what documents refer to; what is not there is a fault of the document, and None."""
 
@@ -71,21 +75,40 @@ class References:
 
     def _key(self, ref: SecretKeyRef, namespace: str) -> Secret:
         name = f"{namespace}/{ref.name}"
+        document = self._document(name)
+        found = _text(document, ref.key)
+        if found is None:
+            raise Unreadable(f"the Secret {name} has no key {ref.key!r}")
+        return found
+
+    def whole(self, name: str) -> dict[str, Secret]:
+        """Every value of the Secret `namespace/name`. Raises `Missing`, or `Unreadable` naming the key."""
+        document = self._document(name)
+        keys = {**_members(document, "data"), **_members(document, "stringData")}
+        found = {key: _text(document, key) for key in keys}
+        return {key: value for key, value in found.items() if value is not None}
+
+    def _document(self, name: str) -> Resource:
         document = self._secrets.get(name)
         if document is None:
-            raise Unreadable(f"there is no Secret {name} in the files")
-        plain = _members(document, "stringData").get(ref.key)
-        if isinstance(plain, str):
-            return Secret(plain)
-        encoded = _members(document, "data").get(ref.key)
-        if not isinstance(encoded, str):
-            raise Unreadable(f"the Secret {name} has no key {ref.key!r}")
-        try:
-            return Secret(base64.b64decode("".join(encoded.split()), validate=True).decode())
-        except (binascii.Error, UnicodeDecodeError):
-            raise Unreadable(
-                f"the Secret {name} holds no base64 text under {ref.key!r}; plain text goes into stringData"
-            ) from None
+            raise Missing(f"there is no Secret {name} in the files")
+        return document
+
+
+def _text(document: Resource, key: str) -> Secret | None:
+    """The value under a key of a Secret, None when it has none. Raises `Unreadable`."""
+    plain = _members(document, "stringData").get(key)
+    if isinstance(plain, str):
+        return Secret(plain)
+    encoded = _members(document, "data").get(key)
+    if not isinstance(encoded, str):
+        return None
+    try:
+        return Secret(base64.b64decode("".join(encoded.split()), validate=True).decode())
+    except (binascii.Error, UnicodeDecodeError):
+        raise Unreadable(
+            f"the Secret {document.key} holds no base64 text under {key!r}; plain text goes into stringData"
+        ) from None
 
 
 def _members(resource: Resource, field: str) -> Mapping[str, object]:

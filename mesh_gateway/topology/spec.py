@@ -137,6 +137,8 @@ class BrokerSpec:
     name: str
     transport: str
     options: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[tuple[str, Secret], ...] = ()
+    """Further options of the channels, out of a Secret document: `secret.<key>`."""
 
     @property
     def key(self) -> str:

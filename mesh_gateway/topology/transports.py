@@ -10,13 +10,14 @@ from pydantic import BaseModel, ValidationError
 
 from mesh_gateway.errors import PluginError
 from mesh_gateway.topology import documents, fields
+from mesh_gateway.topology.annotations import check
 from mesh_gateway.topology.documents import OURS
 from mesh_gateway.topology.faults import Path, meant
 from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.knative import CLASS, DEFAULT_CLASS
 from mesh_gateway.topology.resources import Resource
-from mesh_gateway.topology.secrets import References
-from mesh_gateway.topology.spec import BrokerSpec, TransportSpec
+from mesh_gateway.topology.secrets import Missing, References, Unreadable
+from mesh_gateway.topology.spec import BrokerSpec, Secret, TransportSpec
 from mesh_gateway.transport.hooks import TransportKind
 
 EMBEDDED = "embedded"
@@ -124,6 +125,10 @@ UNREAD = "unread"
 """Stands for a secret that could not be read; the fault is noted, nothing runs with it."""
 
 
+Options = tuple[tuple[str, str], ...]
+Secrets = tuple[tuple[str, Secret], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """How Brokers find their transport."""
@@ -134,25 +139,35 @@ class Choice:
     configs: Mapping[tuple[str, str], Resource]
     """(kind, namespace/name) -> ConfigMap, Secret or RabbitmqBrokerConfig."""
     kinds: Kinds
+    references: References
 
     def broker_spec(self, resource: Resource) -> BrokerSpec:
         """The Broker on its transport; what is wrong is noted, and then it lies on the default."""
+        spec = self._placed(resource)
+        kind = self._kind(spec.transport)
+        check(resource, {} if kind is None else dict(kind.broker_annotations))
+        return spec
+
+    def _placed(self, resource: Resource) -> BrokerSpec:
         found = resource.spec if isinstance(resource.spec, documents.Broker) else documents.Broker()
         config = found.config
         if config is not None and config.kind == "Transport":
             named = self._named(config, resource)
             return BrokerSpec(resource.namespace, resource.name, named, self._annotated(resource, named))
         transport, chosen = self._by_class(resource)
-        options = () if config is None else self._config(config, resource, transport, chosen=chosen)
+        read = None if config is None else self._config(config, resource, transport, chosen=chosen)
+        options, secrets = read or ((), ())
         options += self._annotated(resource, transport)
-        return BrokerSpec(resource.namespace, resource.name, transport, options)
+        return BrokerSpec(resource.namespace, resource.name, transport, options, secrets)
 
-    def _annotated(self, resource: Resource, transport: str) -> tuple[tuple[str, str], ...]:
+    def _annotated(self, resource: Resource, transport: str) -> Options:
         """Annotations of the Broker that its transport's plugin reads as options of the channel."""
         kind = self._kind(transport)
         pairs = () if kind is None else kind.broker_annotations
         return tuple(
-            (option, resource.annotations[name]) for name, option in pairs if name in resource.annotations
+            (option, resource.annotations[name].strip())
+            for name, option in pairs
+            if name in resource.annotations
         )
 
     def _named(self, config: documents.Reference, resource: Resource) -> str:
@@ -182,28 +197,45 @@ class Choice:
 
     def _config(
         self, config: documents.Reference, resource: Resource, transport: str, *, chosen: bool
-    ) -> tuple[tuple[str, str], ...]:
-        """What the transport's plugin makes of the config document of a Knative class."""
+    ) -> tuple[Options, Secrets] | None:
+        """What the transport's plugin makes of the config document of a Knative class, and the Secret it names."""
         kind = self._kind(transport)
         if self.transports.get(transport) is None:
-            return ()  # the Transport itself is faulty or absent, and that is noted already
+            return None  # the Transport itself is faulty or absent, and that is noted already
         if not chosen and CLASS in resource.annotations:
-            return ()  # the class runs on the default transport, and that is noted already
+            return None  # the class runs on the default transport, and that is noted already
         path: Path = ("spec", "config")
         if not chosen or kind is None or kind.broker_options is None:
             message = f"is not read: transport {transport} does not know configs of this broker's class"
             resource.fault("MG205", path, message, severity="notice", key=True)
-            return ()
+            return None
         key = f"{config.namespace or resource.namespace}/{config.name}"
         document = self.configs.get((config.kind, key))
         if document is None:
             if transport != self.default:
                 resource.fault("MG021", (*path, "name"), f"there is no {config.kind} {key} in the files")
-            return ()
+            return None
         try:
             read: Callable[[Mapping[str, Any]], Mapping[str, str]] = self.kinds.load(kind.broker_options)
-            return tuple(sorted(read(document.value).items()))
+            options = dict(read(document.value))
         except (PluginError, ValueError, TypeError, LookupError, AttributeError) as error:
             # A plugin reads a document that nobody has validated; whatever it stumbles on is the document's.
             resource.fault("MG025", path, f"{config.kind} {key}: {error}")
+            return None
+        name = None if kind.broker_secret is None else options.get(kind.broker_secret)
+        return tuple(sorted(options.items())), self._secret(name, document, kind.broker_secret or "")
+
+    def _secret(self, name: str | None, config: Resource, key: str) -> Secrets:
+        """Every value of the Secret that a config names, as option `secret.<key>`; it lies in the config's namespace."""
+        if not name:
             return ()
+        path: Path = ("data", key)
+        try:
+            found = self.references.whole(f"{config.home}/{name}")
+        except Missing as error:
+            config.fault("MG021", path, str(error))
+            return ()
+        except Unreadable as error:
+            config.fault("MG026", path, str(error))
+            return ()
+        return tuple((f"secret.{one}", value) for one, value in sorted(found.items()))

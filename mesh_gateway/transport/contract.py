@@ -50,8 +50,9 @@ class ChannelSpec:
     purpose: Purpose = Purpose.EVENTS
     trigger: str | None = None
     groups: tuple[str, ...] = (SHARED,)
-    options: tuple[tuple[str, str], ...] = ()
-    """The broker document's settings for this channel (a Knative ConfigMap's data), as pairs."""
+    options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """The broker document's settings for this channel (a Knative ConfigMap's data), as pairs. Those that begin with
+    `secret.` came out of a Secret: they are for no message."""
 
     @property
     def name(self) -> str:

@@ -49,6 +49,10 @@ class TransportKind:
     options of the broker's channels. Raises `ValueError` with a sentence."""
     broker_annotations: tuple[tuple[str, str], ...] = ()
     """(annotation of a Broker, option of its channels that the value becomes)."""
+    broker_secret: str | None = None
+    """Which of the options that `broker_options` gives names a Secret, in the namespace of the config (Knative's
+    `auth.secret.ref.name`). Its values become further options of the broker's channels, `secret.<key>`, which no
+    message may show."""
     install_hint: str = ""
 
 

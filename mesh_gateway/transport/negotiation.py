@@ -13,6 +13,7 @@ from mesh_gateway.transport.contract import Capabilities, TransportContext
 from mesh_gateway.transport.hooks import TransportKind
 
 How = Literal["native", "emulated", "refused"]
+Of = Literal["size", "read", "start", "order", "retries", "dead letters", "backlog", "duplicates"]
 
 WATERMARK_SECONDS = 30.0
 """As `delivery.waiting`: how long one event may hold back those after it."""
@@ -20,18 +21,24 @@ WATERMARK_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What one trigger asks of its transport. `longest_wait` in seconds, between two attempts."""
+    """What one trigger asks of its transport.
+
+    `longest_wait` is the sum of all waits between attempts in seconds: so long may one event be held.
+    `event_bytes` is the largest event that the gateway accepts for its broker.
+    """
 
     ordered: bool = False
     dedicated: bool = False
     start: str = "latest"
     longest_wait: float = 0.0
+    event_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """How one need is met. `says` names the price, or the way out."""
 
+    of: Of
     need: str
     how: How
     says: str = ""
@@ -39,23 +46,51 @@ class Finding:
 
 def negotiate(needs: Needs, can: Capabilities) -> list[Finding]:
     """One finding for each need, in the order of an event's way."""
-    found = [_reading(needs, can), _order(needs, can), _waiting(needs, can), _letters(can), _backlog(can)]
+    found = [
+        _size(needs, can),
+        _reading(needs, can),
+        _order(needs, can),
+        _waiting(needs, can),
+        _letters(can),
+        _backlog(can),
+        _once(can),
+    ]
     return [finding for finding in found if finding is not None]
+
+
+def _size(needs: Needs, can: Capabilities) -> Finding | None:
+    if not needs.event_bytes:
+        return None
+    need = f"events up to {needs.event_bytes} bytes"
+    limit = can.max_event_bytes
+    if limit is None or needs.event_bytes <= limit:
+        return Finding("size", need, "native")
+    return Finding(
+        "size",
+        need,
+        "refused",
+        f"one above {limit} bytes is answered with 413 that names the limit; keep data elsewhere",
+    )
 
 
 def _reading(needs: Needs, can: Capabilities) -> Finding:
     if not needs.dedicated:
-        return Finding("read: shared", "native")
+        return Finding("read", "read: shared", "native")
     need = f"read: dedicated, start: {needs.start}"
     if not can.groups:
         return Finding(
-            need, "refused", "the transport has one group of readers for a channel; leave it at read: shared"
+            "read",
+            need,
+            "refused",
+            "the transport has one group of readers for a channel; leave it at read: shared",
         )
     if needs.start in ("timestamp", "position") and needs.start not in can.seek:
-        return Finding(need, "refused", f"the transport cannot begin at a {needs.start}; use latest")
+        return Finding("start", need, "refused", f"the transport cannot begin at a {needs.start}; use latest")
     if needs.start == "earliest" and not can.seek:
-        return Finding(need, "emulated", "begins when its queue is made: there is nothing from before")
-    return Finding(need, "native")
+        return Finding(
+            "read", need, "emulated", "begins when its queue is made: there is nothing from before"
+        )
+    return Finding("read", need, "native")
 
 
 def _order(needs: Needs, can: Capabilities) -> Finding | None:
@@ -66,38 +101,54 @@ def _order(needs: Needs, can: Capabilities) -> Finding | None:
         way = (
             "the transport keeps no order; choose another one (SQS: the option fifo), or take the order away"
         )
-        return Finding(need, "refused", way)
-    return Finding(need, "native", "" if can.ordering == "key" else "with one reader at a time")
+        return Finding("order", need, "refused", way)
+    return Finding("order", need, "native", "" if can.ordering == "key" else "with one reader at a time")
 
 
 def _waiting(needs: Needs, can: Capabilities) -> Finding:
-    need = f"retries that wait up to {needs.longest_wait:g} s"
+    need = f"retries that wait up to {needs.longest_wait:g} s in all"
     limit = float("inf") if can.lease is None else can.lease
     if can.settle == "watermark":
         limit = min(limit, WATERMARK_SECONDS)
     if needs.longest_wait <= limit:
-        return Finding(need, "native")
+        return Finding("retries", need, "native")
     if needs.ordered:
         return Finding(
-            need, "emulated", "held, because nothing may overtake it: after a crash more comes again"
+            "retries",
+            need,
+            "emulated",
+            "held, because nothing may overtake it: after a crash more comes again",
         )
     return Finding(
-        need, "emulated", f"parked after {limit:g} s: a second write, and its place in the line is lost"
+        "retries",
+        need,
+        "emulated",
+        f"parked after {limit:g} s: a second write, and its place in the line is lost",
     )
 
 
 def _letters(can: Capabilities) -> Finding:
     if can.browse:
-        return Finding("dead letters listed and redriven", "native")
+        return Finding("dead letters", "dead letters listed and redriven", "native")
     return Finding(
-        "dead letters listed and redriven", "refused", "they are kept; read them with the broker's own tools"
+        "dead letters",
+        "dead letters listed and redriven",
+        "refused",
+        "they are kept; read them with the broker's own tools",
     )
 
 
 def _backlog(can: Capabilities) -> Finding:
     if can.measure:
-        return Finding("backlog in status", "native")
-    return Finding("backlog in status", "refused", "look at the broker's own metrics")
+        return Finding("backlog", "backlog in status", "native")
+    return Finding("backlog", "backlog in status", "refused", "look at the broker's own metrics")
+
+
+def _once(can: Capabilities) -> Finding | None:
+    if can.dedup is None:
+        return None  # nobody asks for it: a trigger delivers at least once everywhere
+    need = "an event that is published twice is delivered once"
+    return Finding("duplicates", need, "native", f"within {can.dedup:g} s")
 
 
 def declared(
@@ -110,6 +161,16 @@ def declared(
     try:
         model = load(kind.options).model_validate(dict(options))
         found = load(kind.load)(model, TransportContext(kind.name, None)).capabilities
-    except (MeshError, ValidationError, TypeError, ValueError, AttributeError):
+    except (
+        MeshError,
+        ValidationError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        LookupError,
+        OSError,
+        RuntimeError,
+    ):
+        # A foreign constructor: lint says what it can, and the gateway's start says the rest.
         return None
     return found if isinstance(found, Capabilities) else None

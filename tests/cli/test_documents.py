@@ -261,6 +261,42 @@ def test_describe_shows_what_a_trigger_inherits(run, mesh: Path):
     assert "retry             3\n" in run("describe", "trigger", "shop/billing").stdout
 
 
+LIMITED = """
+apiVersion: mesh-gateway.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {defaultTransport: topics}
+---
+apiVersion: mesh-gateway.dev/v1alpha1
+kind: Transport
+metadata: {name: topics}
+spec: {kind: kafka, options: {bootstrapServers: "kafka:9092", maxRecordBytes: 200000}}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {name: orders}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {name: billing}
+spec: {broker: orders, subscriber: {uri: "http://billing/"}, delivery: {retry: 9, backoffDelay: PT1S}}
+"""
+
+
+def test_describe_shows_how_each_need_of_a_trigger_is_met(run, mesh: Path):
+    mesh.write_text(LIMITED)
+
+    told = json.loads(run("describe", "trigger", "default/billing", "-o", "json").stdout)
+
+    met = {one["of"]: (one["how"], one["says"]) for one in told["needs"]}
+    assert met["read"] == ("native", "")
+    assert met["retries"][0] == "emulated"
+    assert "parked after 30 s" in met["retries"][1]
+    assert met["size"][0] == "refused"
+    assert "200000 bytes" in met["size"][1]
+    assert "emulated  parked after 30 s" in run("describe", "trigger", "default/billing").stdout
+
+
 def test_describe_of_an_absent_trigger_lists_those_there_are(run, mesh: Path):
     result = run("describe", "trigger", "billing")
 

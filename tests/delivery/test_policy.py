@@ -59,3 +59,22 @@ def test_no_wait_exceeds_its_caps(retry, delay, chance, backoff, after):
 @given(st.floats(0, 0.999))
 def test_jitter_stays_within_ten_percent(chance):
     assert 9 <= RetryPolicy(retry=1, backoff="linear", delay=10).wait(1, None, chance) <= 11
+
+
+@pytest.mark.parametrize("backoff", ["linear", "exponential"])
+@pytest.mark.parametrize(
+    ("retry", "delay", "most"), [(0, 1.0, 10.0), (3, 1.0, 10.0), (9, 0.5, 2.0), (50, 0.1, 1e9)]
+)
+def test_the_longest_is_the_sum_of_all_waits(backoff, retry: int, delay: float, most: float):
+    policy = RetryPolicy(retry=retry, backoff=backoff, delay=delay, backoff_max=most, jitter=False)
+
+    waits = [policy.wait(number, None, 0.5) for number in range(1, retry + 1)]
+
+    assert policy.longest() == pytest.approx(sum(waits))
+
+
+@pytest.mark.parametrize("backoff", ["linear", "exponential"])
+def test_the_longest_of_as_many_retries_as_a_document_may_have_is_known_at_once(backoff):
+    policy = RetryPolicy(retry=2**31 - 1, backoff=backoff, delay=0.2, backoff_max=3600.0)
+
+    assert policy.longest() == pytest.approx(3600.0 * 2**31, rel=0.01)

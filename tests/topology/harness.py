@@ -30,7 +30,7 @@ class Configured:
     """A transport that can do nothing beyond the least."""
 
     def __init__(self, options: ConfiguredOptions, context: object) -> None:
-        self.capabilities = Capabilities(groups=False)
+        self.capabilities = Capabilities(groups=False, max_event_bytes=262_144)
 
 
 def read_config(config: Mapping[str, Any]) -> dict[str, str]:
@@ -38,7 +38,9 @@ def read_config(config: Mapping[str, Any]) -> dict[str, str]:
     partitions = config["data"]["partitions"]
     if not partitions.isdecimal():
         raise ValueError(f"partitions must be a number, not {partitions!r}")
-    return {"partitions": partitions}
+    return {"partitions": partitions} | {
+        key: config["data"][key] for key in ("auth",) if key in config["data"]
+    }
 
 
 CONFIGURED = TransportKind(
@@ -47,6 +49,8 @@ CONFIGURED = TransportKind(
     options="tests.topology.harness:ConfiguredOptions",
     broker_classes=("Configured",),
     broker_options="tests.topology.harness:read_config",
+    broker_annotations=(("kafka.eventing.knative.dev/external.topic", "topic"),),
+    broker_secret="auth",
 )
 
 BROKEN = TransportKind(

@@ -55,3 +55,18 @@ def test_capabilities_are_read_off_an_object_and_a_plugin_that_cannot_be_made_ha
     assert declared(EMBEDDED, {}, import_string) is not None
     assert declared(EMBEDDED, {"retention": "nonsense"}, import_string) is None
     assert declared(TransportKind("x", "no.such:Thing", "no.such:Options"), {}, import_string) is None
+
+
+def test_an_event_above_the_transports_limit_is_refused_and_the_limit_is_said():
+    small = Capabilities(max_event_bytes=262_144)
+
+    [size] = [finding for finding in negotiate(Needs(event_bytes=1_048_576), small) if finding.of == "size"]
+    assert (size.how, "262144 bytes" in size.says) == ("refused", True)
+    assert how(Needs(event_bytes=1_048_576), Capabilities())["events"] == "native"
+
+
+def test_a_dropped_duplicate_is_told_only_where_a_transport_drops_it():
+    assert [
+        finding.says for finding in negotiate(Needs(), Capabilities(dedup=300)) if finding.of == "duplicates"
+    ] == ["within 300 s"]
+    assert [finding for finding in negotiate(Needs(), Capabilities()) if finding.of == "duplicates"] == []
