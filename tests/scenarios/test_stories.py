@@ -225,7 +225,7 @@ async def test_a_dedicated_trigger_starts_where_it_is_told(mesh: Mesh):
             await s.received(waiting_for(5 + len(old)))
 
     assert s.ids("/late") == ["new"]
-    assert s.ids("/early") == [*old, "new"]
+    assert sorted(s.ids("/early")) == ["new", *old]  # unordered: attempts run side by side
 
 
 async def test_broker_to_broker_in_one_gateway_needs_no_http(mesh: Mesh):
