@@ -11,7 +11,7 @@ import structlog
 LONGEST_TEXT = 256
 """Characters of any logged value: a producer's attribute cannot flood the log."""
 
-CLIENTS = ("aiokafka", "aio_pika", "aiormq", "botocore", "urllib3")
+CLIENTS = ("aiokafka", "botocore", "urllib3")
 """Client libraries log an error for every try while a server is down; the transports say once what it means."""
 
 
