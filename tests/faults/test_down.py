@@ -43,6 +43,7 @@ async def test_it_starts_says_so_refuses_there_only_and_serves_when_the_server_i
         await backing.service("stop")
         try:
             await gateway.start(until_ready=False)
+            await accepted(gateway, "beside", "first")
             for number in range(ROUNDS):
                 await down(gateway, number)
                 await backing.service("start")
@@ -57,6 +58,12 @@ async def answer(gateway: GatewayProcess, broker: str, id: str) -> int:
     producer = Producer(gateway.ingress, f"/default/{broker}")
     await producer.send([id])
     return producer.answers[0] if producer.answers else 0
+
+
+async def accepted(gateway: GatewayProcess, broker: str, id: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while await answer(gateway, broker, id) != 202:
+            await asyncio.sleep(0.1)
 
 
 async def down(gateway: GatewayProcess, number: int) -> None:
@@ -75,7 +82,5 @@ async def down(gateway: GatewayProcess, number: int) -> None:
 
 
 async def served(gateway: GatewayProcess, subscriber: Subscriber, number: int) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while await answer(gateway, "b", f"served-{number}") != 202:
-            await asyncio.sleep(0.1)
+    await accepted(gateway, "b", f"served-{number}")
     await subscriber.received(lambda requests: f"served-{number}" in {request.id for request in requests})
