@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from aiokafka import errors
@@ -20,6 +23,9 @@ REACH_SECONDS = 4.5
 REQUEST_MS = 10_000
 """For one request. Longer than the longest that a broker makes us wait on purpose (a join of a group has a time of
 its own), shorter than aiokafka's 40 s, in which a producer would have given up long since."""
+
+PROTOCOLS = ("PLAINTEXT", "SASL_PLAINTEXT", "SSL", "SASL_SSL")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 @dataclass(frozen=True)
@@ -121,3 +127,58 @@ def connection(options: KafkaOptions, servers: tuple[str, ...]) -> Connection:
         password=sasl.password.get_secret_value() if sasl else None,
         context=context,
     )
+
+
+def connection_of_secret(client_id: str, servers: tuple[str, ...], secret: Mapping[str, str]) -> Connection:
+    """The connection that a Secret of Knative's Kafka Broker describes (its keys: `protocol`, `sasl.mechanism`, `user`,
+    `password`, `ca.crt`, `user.crt`, `user.key`). Raises `NotPermitted` naming the key that is absent or wrong.
+    """
+    protocol = _one_of(PROTOCOLS, secret, "protocol")
+    if not protocol.startswith("SASL_"):
+        return Connection(servers, client_id, protocol, context=_context(protocol, secret))
+    return Connection(
+        servers,
+        client_id,
+        protocol,
+        mechanism=_one_of(MECHANISMS, secret, "sasl.mechanism"),
+        username=_required(secret, "user"),
+        password=_required(secret, "password"),
+        context=_context(protocol, secret),
+    )
+
+
+def _required(secret: Mapping[str, str], key: str) -> str:
+    found = secret.get(key, "").strip()
+    if not found:
+        raise NotPermitted(f"the Secret that auth.secret.ref.name names has no {key}")
+    return found
+
+
+def _one_of(words: tuple[str, ...], secret: Mapping[str, str], key: str) -> str:
+    found = _required(secret, key)
+    if found not in words:
+        raise NotPermitted(
+            f"the Secret that auth.secret.ref.name names: {key} must be one of {', '.join(words)}, not {found!r}"
+        )
+    return found
+
+
+def _context(protocol: str, secret: Mapping[str, str]) -> ssl.SSLContext | None:
+    if not protocol.endswith("SSL"):
+        return None
+    try:
+        context = ssl.create_default_context(cadata=secret.get("ca.crt"))
+        if "user.crt" in secret:
+            _present(context, secret["user.crt"], _required(secret, "user.key"))
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise NotPermitted(f"TLS of Kafka cannot be set up by the Secret's certificates: {error}") from error
+    return context
+
+
+def _present(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Let the context show this certificate; OpenSSL takes it from a file only, which is gone again at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "client.pem"
+        path.touch(0o600)
+        path.write_text(f"{certificate}\n{key}\n")
+        context.load_cert_chain(path)

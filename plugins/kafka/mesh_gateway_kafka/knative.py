@@ -7,7 +7,7 @@ under their own names in `ChannelSpec.options`, so that a message about one of t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 SERVERS = "bootstrap.servers"
@@ -15,6 +15,8 @@ PARTITIONS = "default.topic.partitions"
 REPLICATION = "default.topic.replication.factor"
 CONFIG = "default.topic.config."
 SECRET = "auth.secret.ref.name"  # noqa: S105  # the key's name in Knative's ConfigMap
+VALUE = "secret."
+"""Before the name of each value of that Secret, when it comes as an option."""
 TOPIC = "external.topic"
 """What the annotation kafka.eventing.knative.dev/external.topic becomes (see `plugin.py`)."""
 
@@ -43,6 +45,7 @@ class BrokerOptions:
     partitions: int | None = None
     replication: int | None = None
     config: tuple[tuple[str, str], ...] = ()
+    secret: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 def read(options: tuple[tuple[str, str], ...]) -> BrokerOptions:
@@ -55,4 +58,5 @@ def read(options: tuple[tuple[str, str], ...]) -> BrokerOptions:
         partitions=int(given[PARTITIONS]) if PARTITIONS in given else None,
         replication=int(given[REPLICATION]) if REPLICATION in given else None,
         config=config,
+        secret=tuple((key.removeprefix(VALUE), text) for key, text in options if key.startswith(VALUE)),
     )

@@ -11,6 +11,7 @@ KIND = TransportKind(
     summary="Apache Kafka topics",
     broker_classes=("Kafka",),
     broker_options="mesh_gateway_kafka.knative:broker_options",
+    broker_secret="auth.secret.ref.name",  # noqa: S106  # the key's name in Knative's ConfigMap
     broker_annotations=(("kafka.eventing.knative.dev/external.topic", "external.topic"),),
     install_hint="pip install 'mesh-gateway[kafka]'",
 )

@@ -35,7 +35,7 @@ from mesh_gateway.transport.contract import (
 )
 from mesh_gateway_kafka import faults, knative, topics
 from mesh_gateway_kafka.checks import checks
-from mesh_gateway_kafka.connection import Connection, connection
+from mesh_gateway_kafka.connection import Connection, connection, connection_of_secret
 from mesh_gateway_kafka.ending import IN_ORDER, LOST, stop_admin
 from mesh_gateway_kafka.letters import Letters
 from mesh_gateway_kafka.names import Names, parts
@@ -126,7 +126,7 @@ class KafkaTransport:
     async def open(self) -> None:
         """As `Transport.open`; without `bootstrapServers` the first `ensure` connects."""
         if self._options.bootstrap_servers and self._cluster is None:
-            await self._connect(self._options.bootstrap_servers)
+            await self._connect(knative.BrokerOptions())
 
     async def close(self) -> None:
         """As `Transport.close`. Bounded."""
@@ -138,14 +138,21 @@ class KafkaTransport:
         """As `Transport.check`."""
         return await checks(self._options, sorted(set(self._topics.values())))
 
-    async def _connect(self, servers: tuple[str, ...]) -> None:
+    async def _connect(self, given: knative.BrokerOptions) -> None:
         async with self._connecting:
             if self._cluster is None:
-                link = connection(self._options, servers)
+                link = self._described(given)
                 await link.reach()
                 cluster = Cluster(link, self._options)
                 await cluster.open()
                 self._cluster = cluster
+
+    def _described(self, given: knative.BrokerOptions) -> Connection:
+        """Who names the servers names the credentials: our own options, or else the Broker's ConfigMap with its Secret."""
+        options = self._options
+        if options.bootstrap_servers or not given.secret:
+            return connection(options, options.bootstrap_servers or given.servers)
+        return connection_of_secret(options.client_id, given.servers, dict(given.secret))
 
     # ── channels ─────────────────────────────────────────────────────────────────────────────
 
@@ -157,7 +164,7 @@ class KafkaTransport:
         if mode is Ensure.OFF:
             return []
         if self._cluster is None:
-            await self._connect(self._options.bootstrap_servers or given.servers)
+            await self._connect(given)
         cluster = self._serving()
         wanted = self._wanted(channel, given)
         found = await topics.describe(cluster.admin, wanted.name)

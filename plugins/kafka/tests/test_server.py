@@ -88,6 +88,41 @@ async def test_it_authenticates(make, mechanism):
     assert [check.ok for check in await transport.check()] == [True, True, True]
 
 
+def told_by_a_config_map(password: str = "mesh-secret") -> ChannelSpec:
+    """A Broker whose ConfigMap names servers, and a Secret that says who we are."""
+    secret = {
+        "protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "user": "mesh",
+        "password": password,
+    }
+    options = {
+        "bootstrap.servers": users()["bootstrapServers"],
+        **{f"secret.{key}": text for key, text in secret.items()},
+    }
+    return ChannelSpec("n", "b", options=tuple(options.items()))
+
+
+async def test_a_config_map_and_its_secret_are_enough_to_connect(make):
+    transport = make(bootstrapServers=[])
+    await transport.open()
+    await transport.ensure(told_by_a_config_map(), Ensure.CREATE)
+    await transport.publish(BROKER.name, series(1))
+
+    [delivery] = await receive(await transport.subscribe(BROKER.name, SHARED, EARLIEST), 1)
+    assert delivery.event == series(1)[0]
+
+
+async def test_a_secret_with_a_wrong_password_is_refused_and_not_shown(make):
+    transport = make(bootstrapServers=[])
+    await transport.open()
+
+    with pytest.raises(NotPermitted, match="refused our credentials") as raised:
+        await transport.ensure(told_by_a_config_map("wrong-canary"), Ensure.CREATE)
+
+    assert "wrong-canary" not in str(raised.value)
+
+
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
 async def test_a_wrong_password_is_named_and_not_shown(make, mechanism):
     transport = make(**sasl(password="wrong-canary", mechanism=mechanism))
