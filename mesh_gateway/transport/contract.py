@@ -186,7 +186,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What a group has not settled yet. `oldest_age` in seconds, None when there is nothing."""
+    """What a group has not settled yet. `oldest_age` in seconds, None when there is nothing or nobody can know."""
 
     events: int
     oldest_age: float | None
@@ -257,8 +257,9 @@ class Transport(Protocol):
     async def publish(self, channel: str, events: Sequence[Event]) -> None:
         """Durable when it returns. Else raises `PublishError`, or another `TransportError`
         when nothing at all was stored. An event that this transport can never store (too
-        large for it) is one of `PublishError.refused`; it does not harm the others. At most `capabilities.max_batch` events. Safe to call
-        concurrently. Cancelling it leaves the outcome unknown.
+        large for it) is one of `PublishError.refused`; it does not harm the others. At most
+        `capabilities.max_batch` events. Safe to call concurrently. Cancelling it leaves the
+        outcome unknown.
         """
         ...
 

@@ -1,0 +1,1 @@
+"""`kind: example` of Mesh Gateway's Transport documents."""
