@@ -38,6 +38,10 @@ def show(whole: Mapping[str, Any]) -> None:
         f"ingress {clean(whole.get('ingress'))} · admin {clean(whole.get('admin'))}\n"
     )
     table(("transport", "kind", "up", "detail"), [transport(one) for one in whole["transports"]])
+    drifts = [drift(one, found) for one in whole["transports"] for found in one["drift"]]
+    if drifts:
+        click.echo()
+        table(("channel", "transport", "differs in", "wanted", "found", "hint"), drifts)
     click.echo()
     table(
         ("broker", "ready", "reason", "transport", "accepted", "dead_letters", "url"),
@@ -50,6 +54,13 @@ def show(whole: Mapping[str, Any]) -> None:
 
 def transport(one: Mapping[str, Any]) -> list[object]:
     return [one["name"], one["kind"], "yes" if one["up"] else "no", one["detail"] or None]
+
+
+def drift(one: Mapping[str, Any], found: Mapping[str, Any]) -> list[object]:
+    """How a channel differs from what its document asks for."""
+    return [
+        found["channel"], one["name"], found["what"], found["wanted"], found["found"], found["hint"] or None
+    ]  # fmt: skip
 
 
 def broker(one: Mapping[str, Any]) -> list[object]:

@@ -14,6 +14,10 @@ from mesh_gateway.transport.contract import ChannelSpec, Drift, Ensure, Purpose,
 
 log = structlog.get_logger("mesh_gateway.transport")
 
+CLOSE_SECONDS = 30.0
+"""For a transport to close. Longer than any of ours takes over a dead connection (two steps of ten seconds), and an
+end all the same to one that hangs: nothing is opened anew before it has closed."""
+
 
 class Link:
     """Owns one transport. `run` is supervised: it raises when the connection is lost and is run again."""
@@ -76,7 +80,7 @@ class Link:
             raise
         finally:
             self._refuse()
-            await self.transport.close()
+            await self._close()
 
     async def _make(self, channels: Sequence[Channel]) -> None:
         """Ensure all channels at once; the transport batches what it can."""
@@ -106,6 +110,13 @@ class Link:
             if spec.purpose is Purpose.EVENTS:
                 raise
             return [Drift(spec.name, "channel", "present", "absent", "created when somebody may create it")]
+
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.transport.close()
+        except TimeoutError:
+            log.warning("a transport did not close in time", transport=self.name, seconds=CLOSE_SECONDS)
 
     def _serve(self) -> None:
         self.detail = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Literal
 
 from mesh_gateway.delivery.trigger import Trigger
@@ -22,7 +23,13 @@ def condition(status: Truth, reason: str = "", message: str = "") -> dict[str, s
 
 
 def transport(link: Link) -> dict[str, Any]:
-    return {"name": link.name, "kind": link.kind, "up": link.up.is_set(), "detail": link.detail}
+    return {
+        "name": link.name,
+        "kind": link.kind,
+        "up": link.up.is_set(),
+        "detail": link.detail,
+        "drift": [asdict(drift) for drift in link.drifts],
+    }
 
 
 def broker(home: BrokerParts, url: str, dead_letters: int | None) -> dict[str, Any]:

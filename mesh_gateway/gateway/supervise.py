@@ -22,9 +22,9 @@ from mesh_gateway.errors import TransportError
 log = structlog.get_logger("mesh_gateway.supervise")
 
 FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 15.0
-"""Seconds: 0.2, 0.4 … 15, ±20 %. A broker that restarts is used again within seconds of its
-return, and one that stays away costs four connection attempts a minute."""
+LONGEST_PAUSE = 5.0
+"""Seconds: 0.2, 0.4 … 5, ±20 %. A broker is used again within seconds of its return, however long
+it was away, and costs twelve connection attempts a minute until then."""
 
 CALM = 60.0
 """A part that ran this long before it failed starts again with the first pause."""

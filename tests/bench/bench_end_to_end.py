@@ -17,9 +17,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import uuid
 from pathlib import Path
 
 from tests.harness import free_port
+from tests.transports import BACKINGS, EMBEDDED, ON_MAIN, Backing
 
 SECONDS = 3.0
 RUNS = 3
@@ -36,9 +38,10 @@ REQUEST = (
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"
 
 
-def documents(triggers: int, sink: int) -> str:
+def documents(triggers: int, sink: int, backing: Backing) -> str:
     """A broker and many triggers of which one matches."""
-    found = ["apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: orders, namespace: shop}\n"]
+    broker = "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: orders, namespace: shop}\n"
+    found = [f"{broker}spec: {{{ON_MAIN}}}\n"]
     for number in range(triggers):
         wanted = "com.example.order.created" if number == 0 else f"com.example.other.t{number}"
         found.append(
@@ -47,28 +50,35 @@ def documents(triggers: int, sink: int) -> str:
             f"spec: {{broker: orders, filters: [{{exact: {{type: {wanted}}}}}], "
             f'subscriber: {{uri: "http://127.0.0.1:{sink}/"}}}}\n'
         )
-    return "---\n".join(found)
+    return "---\n".join(found) + backing.document(f"bench{uuid.uuid4().hex[:8]}")
 
 
 def run() -> list[tuple[str, float, str]]:
-    """Rows for 1, 100 and 1,000 triggers: the median run, with least and most beside it."""
-    return [_row(triggers) for triggers in TRIGGERS]
+    """Rows for 1, 100 and 1,000 triggers, and for each transport: the median run, with least and most beside it."""
+    rows = [_row(f"end to end, {triggers} triggers", triggers, EMBEDDED) for triggers in TRIGGERS]
+    remote = [backing for backing in BACKINGS if backing.variable]
+    return rows + [
+        _row(f"end to end over {backing.kind}", 1, backing)
+        if backing.server
+        else (f"end to end over {backing.kind}: no server", 0.0, f"scripts/services up {backing.kind}")
+        for backing in remote
+    ]
 
 
-def _row(triggers: int) -> tuple[str, float, str]:
-    found = sorted(_measured(triggers) for _ in range(RUNS))
+def _row(what: str, triggers: int, backing: Backing) -> tuple[str, float, str]:
+    found = sorted(_measured(triggers, backing) for _ in range(RUNS))
     costs = [cost for cost, _ in found]
     rate = statistics.median(rate for _, rate in found)
     note = f"{costs[0]:.1f}–{costs[-1]:.1f}, {rate:,.0f} events/s on one core"
-    return f"end to end, {triggers} triggers", statistics.median(costs), note
+    return what, statistics.median(costs), note
 
 
-def _measured(triggers: int) -> tuple[float, float]:
+def _measured(triggers: int, backing: Backing) -> tuple[float, float]:
     """(CPU µs per event, events/s) of one run."""
     sink, ingress, admin = free_port(), free_port(), free_port()
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "mesh.yaml"
-        file.write_text(documents(triggers, sink))
+        file.write_text(documents(triggers, sink, backing))
         command = [
             sys.executable,
             "-m",
@@ -92,7 +102,8 @@ def _measured(triggers: int) -> tuple[float, float]:
         try:
             _wait_until_ready(admin)
             _load(ingress)  # warm
-            cpu, delivered = _cpu(gateway.pid), _delivered(admin)
+            delivered = _drained(admin)
+            cpu = _cpu(gateway.pid)
             began = time.monotonic()
             _load(ingress)
             elapsed = time.monotonic() - began
@@ -118,22 +129,16 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _status(admin: int) -> dict[str, int]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{admin}/api/v1/status", timeout=10) as response:
-        found: dict[str, int] = json.load(response)["triggers"][0]
-        return found
-
-
-def _delivered(admin: int) -> int:
-    return _status(admin)["delivered"]
-
-
 def _drained(admin: int) -> int:
-    while True:
-        status = _status(admin)
-        if not status["window"] and not status["parked"]:
-            return status["delivered"]
+    """Events delivered, once all that were accepted are."""
+    for _ in range(2_400):
+        with urllib.request.urlopen(f"http://127.0.0.1:{admin}/api/v1/status", timeout=10) as response:
+            status = json.load(response)
+        delivered: int = status["triggers"][0]["delivered"]
+        if delivered >= status["brokers"][0]["accepted"]:
+            return delivered
         time.sleep(0.05)
+    raise SystemExit("the gateway did not deliver what it had accepted")
 
 
 def _wait_until_ready(admin: int) -> None:

@@ -11,7 +11,8 @@ import yaml
 STATUS: dict[str, Any] = {
     "gateway": "edge", "cluster": "eu", "version": "0.1.0", "generation": 1, "digest": "abc", "state": "ready",
     "ingress": "http://127.0.0.1:8080", "admin": "http://127.0.0.1:8081",
-    "transports": [{"name": "embedded", "kind": "embedded", "up": True, "detail": ""}],
+    "transports": [{"name": "embedded", "kind": "embedded", "up": True, "detail": "",
+                    "drift": [{"channel": "shop/orders", "what": "partitions", "wanted": "10", "found": "3", "hint": ""}]}],
     "brokers": [
         {"name": "shop/orders", "transport": "embedded", "url": "http://127.0.0.1:8080/shop/orders",
          "conditions": [{"type": "Ready", "status": "True", "reason": "", "message": ""}], "accepted": 12,
@@ -47,6 +48,16 @@ def test_status_speaks_knatives_condition_words(run):
     ]  # fmt: skip
     assert line_of(result.stdout, "shop/orders")[1] == "True"
     assert line_of(result.stdout, "shop/returns")[1] == "Unknown"
+
+
+def test_status_shows_how_channels_differ_from_their_documents(run):
+    assert line_of(run("status").stdout, "partitions")[:5] == [
+        "shop/orders",
+        "embedded",
+        "partitions",
+        "10",
+        "3",
+    ]
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl", "yaml"])

@@ -1,0 +1,64 @@
+"""One transport, kept open: what differs is told, and one that hangs hinders nobody for ever."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mesh_gateway.errors import ConnectionLost
+from mesh_gateway.gateway import link as module
+from mesh_gateway.gateway import status
+from mesh_gateway.gateway.link import Link
+from mesh_gateway.transport.contract import ChannelSpec, Drift, Ensure, TransportContext
+from mesh_gateway.transport.embedded.options import EmbeddedOptions
+from mesh_gateway.transport.embedded.transport import EmbeddedTransport
+
+DRIFT = Drift("n/b", "partitions", "10", "3", "add partitions")
+
+
+class Odd(EmbeddedTransport):
+    """Says that its channels differ, and never ends closing."""
+
+    def __init__(self) -> None:
+        super().__init__(EmbeddedOptions(), TransportContext("odd", None))
+        self.closing = 0
+
+    async def ensure(self, channel: ChannelSpec, mode: Ensure) -> list[Drift]:
+        return [*await super().ensure(channel, mode), DRIFT]
+
+    async def close(self) -> None:
+        self.closing += 1
+        await super().close()
+        await asyncio.Event().wait()
+
+
+@pytest.fixture
+def link(monkeypatch: pytest.MonkeyPatch) -> Link:
+    monkeypatch.setattr(module, "CLOSE_SECONDS", 0.01)
+    link = Link("odd", "odd", Odd(), Ensure.CREATE)
+    link.channel(ChannelSpec("n", "b"))
+    return link
+
+
+async def test_a_transport_whose_close_hangs_can_be_opened_anew(link: Link):
+    for number in (1, 2):
+        running = asyncio.create_task(link.run())
+        await link.up.wait()
+        link.report(ConnectionLost("gone"))
+
+        with pytest.raises(ConnectionLost, match="gone"):
+            await running
+        assert isinstance(link.transport, Odd)
+        assert link.transport.closing == number
+
+
+async def test_status_tells_how_channels_differ(link: Link):
+    running = asyncio.create_task(link.run())
+    await link.up.wait()
+
+    assert status.transport(link)["drift"] == [
+        {"channel": "n/b", "what": "partitions", "wanted": "10", "found": "3", "hint": "add partitions"}
+    ]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
