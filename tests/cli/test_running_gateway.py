@@ -12,7 +12,7 @@ STATUS: dict[str, Any] = {
     "gateway": "edge", "cluster": "eu", "version": "0.1.0", "generation": 1, "digest": "abc", "state": "ready",
     "ingress": "http://127.0.0.1:8080", "admin": "http://127.0.0.1:8081",
     "transports": [{"name": "embedded", "kind": "embedded", "up": True, "detail": "",
-                    "drift": [{"channel": "shop/orders", "what": "partitions", "wanted": "10", "found": "3", "hint": ""}]}],
+                    "drift": [{"channel": "shop/other", "what": "partitions", "wanted": "10", "found": "3", "hint": ""}]}],
     "brokers": [
         {"name": "shop/orders", "transport": "embedded", "url": "http://127.0.0.1:8080/shop/orders",
          "conditions": [{"type": "Ready", "status": "True", "reason": "", "message": ""}], "accepted": 12,
