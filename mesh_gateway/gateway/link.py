@@ -10,7 +10,7 @@ import structlog
 from mesh_gateway.errors import ChannelGone, ConnectionLost, StoreDamaged, TransportError
 from mesh_gateway.gateway.supervise import leaves
 from mesh_gateway.transport.channel import Channel
-from mesh_gateway.transport.contract import ChannelSpec, Drift, Ensure, Purpose, Transport
+from mesh_gateway.transport.contract import ChannelSpec, Drift, Ensure, Transport
 
 log = structlog.get_logger("mesh_gateway.transport")
 
@@ -104,12 +104,11 @@ class Link:
             )
 
     async def _make_one(self, spec: ChannelSpec) -> list[Drift]:
+        """A channel that is not there is no reason to refuse the others: who uses it meets the error itself."""
         try:
             return await self.transport.ensure(spec, self.ensure)
-        except ChannelGone:
-            if spec.purpose is Purpose.EVENTS:
-                raise
-            return [Drift(spec.name, "channel", "present", "absent", "created when somebody may create it")]
+        except ChannelGone as error:
+            return [Drift(spec.name, "channel", "present", "absent", str(error))]
 
     async def _close(self) -> None:
         try:

@@ -32,16 +32,25 @@ def transport(link: Link) -> dict[str, Any]:
     }
 
 
-def broker(home: BrokerParts, url: str, dead_letters: int | None) -> dict[str, Any]:
-    up = home.link.up.is_set()
+def broker(home: BrokerParts, mesh: Mesh, url: str, dead_letters: int | None) -> dict[str, Any]:
     return {
         "name": home.spec.key,
         "transport": home.link.name,
         "url": url,
-        "conditions": [condition("True") if up else condition("False", "TransportDown", home.link.detail)],
+        "conditions": [_broker_condition(home, mesh)],
         "accepted": home.broker.counters.accepted,
         "dead_letters": dead_letters,
     }
+
+
+def _broker_condition(home: BrokerParts, mesh: Mesh) -> dict[str, str]:
+    if not home.link.up.is_set():
+        return condition("False", "TransportDown", home.link.detail)
+    for reader in home.readers:
+        part = mesh.supervised.get(f"reader {reader.broker} {reader.group}")
+        if part is not None and not part.ok:
+            return condition("False", "NotRead", part.error)
+    return condition("True")
 
 
 def trigger(
@@ -92,7 +101,7 @@ async def whole(
 ) -> dict[str, Any]:
     """Everything, for `mesh-gateway status`."""
     brokers = [
-        broker(home, broker_url(home.spec.key), await dead_letter_count(home)) for home in mesh.homes()
+        broker(home, mesh, broker_url(home.spec.key), await dead_letter_count(home)) for home in mesh.homes()
     ]
     triggers = [
         trigger(one, home, spec, mesh, await parked_backlog(one, home))

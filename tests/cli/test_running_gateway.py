@@ -52,7 +52,7 @@ def test_status_speaks_knatives_condition_words(run):
 
 def test_status_shows_how_channels_differ_from_their_documents(run):
     assert line_of(run("status").stdout, "partitions")[:5] == [
-        "shop/orders",
+        "shop/other",
         "embedded",
         "partitions",
         "10",

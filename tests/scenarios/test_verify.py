@@ -1,0 +1,68 @@
+"""Beside somebody else's server, where we may create nothing: what is missing hurts only who needs it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.harness import PATIENCE, GatewayProcess, Subscriber, running, send_batch
+from tests.transports import BACKINGS, ON_MAIN, Backing, Mesh
+
+
+def documents(url: str, *brokers: str) -> str:
+    return "".join(
+        f"""
+---
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {{name: {name}}}
+spec: {{{ON_MAIN}}}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {{name: of-{name}}}
+spec: {{broker: {name}, subscriber: {{uri: "{url}/{name}"}}}}
+"""
+        for name in brokers
+    )
+
+
+async def accepted(gateway: GatewayProcess, broker: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while await send_batch(gateway, f"/default/{broker}", ["event"]) != 202:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("backing", [b for b in BACKINGS if b.variable], ids=lambda backing: backing.kind)
+async def test_a_broker_whose_channel_is_missing_is_refused_and_its_neighbour_serves(
+    backing: Backing, tmp_path: Path
+):
+    backing.skip_if_absent()
+    mesh = Mesh(backing, tmp_path)
+    async with Subscriber() as subscriber:
+        async with running(mesh(documents(subscriber.url, "there"))) as first:
+            await first.terminate()
+        gateway = mesh(documents(subscriber.url, "there", "missing"))
+        gateway.file.write_text(
+            gateway.file.read_text().replace("spec: {kind", "spec: {ensure: verify, kind")
+        )
+        try:
+            await gateway.start(until_ready=False)
+            await accepted(gateway, "there")
+            assert await send_batch(gateway, "/default/missing", ["event"]) == 503
+            await subscriber.received(lambda requests: "/there" in {request.path for request in requests})
+
+            status = await gateway.status()
+            ready = {one["name"]: one["conditions"][0] for one in status["brokers"]}
+            assert ready["default/there"]["status"] == "True"
+            assert ready["default/missing"]["status"] == "False"
+            assert (
+                "does not exist" in ready["default/missing"]["message"]
+                or "no " in ready["default/missing"]["message"]
+            )
+            assert "default/missing" in {drift["channel"] for drift in status["transports"][0]["drift"]}
+            assert not await gateway.is_ready()
+        finally:
+            await gateway.kill()
