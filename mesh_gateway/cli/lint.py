@@ -10,16 +10,11 @@ import click
 
 from mesh_gateway.cli import options
 from mesh_gateway.cli.exits import Exit
-from mesh_gateway.cli.output import clean, colour, notice
+from mesh_gateway.cli.output import notice
 
 if TYPE_CHECKING:
     from mesh_gateway.topology.faults import Fault
     from mesh_gateway.topology.spec import GatewaySpec
-    from mesh_gateway.transport.contract import Check
-    from mesh_gateway.transport.plugins import Plugins
-
-CONNECT_TIMEOUT = 20.0
-"""Seconds for all checks of one transport: client libraries try a dead address for about ten."""
 
 EXAMPLES = """\b
 Examples:
@@ -34,7 +29,10 @@ Examples:
 @click.option("--strict", is_flag=True, help="Unknown fields and kinds of Knative are errors too.")
 @click.option("--partial", is_flag=True, help="A Trigger's Broker may be in files that are not here.")
 @click.option(
-    "--connect", is_flag=True, help="Also ask every transport that is used whether it can be reached."
+    "--connect",
+    is_flag=True,
+    help="Also ask every transport that is used whether it can be reached, and those with `ensure: verify` for what "
+    "they need.",
 )
 @options.output("text", "json", "github")
 def command(
@@ -58,8 +56,11 @@ def command(
     notice(summary(loaded.faults, loaded.spec))
     if loaded.errors:
         raise SystemExit(Exit.BAD_CONFIGURATION)
-    if connect and loaded.spec is not None and not reachable(loaded.spec, plugins):
-        raise SystemExit(Exit.CHECK_FAILED)
+    if connect and loaded.spec is not None:
+        from mesh_gateway.cli.connect import reachable
+
+        if not reachable(loaded.spec, plugins):
+            raise SystemExit(Exit.CHECK_FAILED)
 
 
 def summary(faults: tuple[Fault, ...], spec: GatewaySpec | None) -> str:
@@ -74,47 +75,3 @@ def summary(faults: tuple[Fault, ...], spec: GatewaySpec | None) -> str:
         return told
     what = f"{len(spec.brokers)} broker(s), {len(spec.triggers)} trigger(s)"
     return f"ok: {what}" + (f", {told}" if told else "")
-
-
-def reachable(spec: GatewaySpec, plugins: Plugins) -> bool:
-    """Print the findings of every used transport to standard error; whether all are good."""
-    import asyncio
-
-    used = sorted({broker.transport for broker in spec.brokers.values()})
-    good = True
-    for name in used:
-        for check in asyncio.run(checks(name, spec, plugins)):
-            good = good and check.ok
-            mark = colour("✓", "green") if check.ok else colour("✗", "red")
-            hint = f" ({clean(check.hint)})" if check.hint and not check.ok else ""
-            notice(f"{mark} {name} {check.level}: {clean(check.name)}: {clean(check.detail)}{hint}")
-    return good
-
-
-async def checks(name: str, spec: GatewaySpec, plugins: Plugins) -> list[Check]:
-    """What one transport finds, asked without opening it: nothing is created or joined."""
-    import asyncio
-    import contextlib
-
-    from mesh_gateway.errors import PluginError
-    from mesh_gateway.transport.contract import Check, Level, TransportContext
-    from mesh_gateway.transport.plugins import import_string
-
-    document = spec.transports[name]
-    kind = plugins.transports[document.kind]
-    context = TransportContext(name=name, state_directory=spec.state_directory)
-    try:
-        model = import_string(kind.options).model_validate(dict(document.options))
-        transport = import_string(kind.load)(model, context)
-    except PluginError as error:
-        return [Check("plugin", Level.CONNECT, ok=False, detail=str(error))]
-    found: list[Check]
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            found = await transport.check()
-    except TimeoutError:
-        found = [Check("answer", Level.CONNECT, ok=False, detail=f"none within {CONNECT_TIMEOUT:.0f} s")]
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            await transport.close()
-    return found

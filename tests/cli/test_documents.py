@@ -119,13 +119,33 @@ def test_connect_that_finds_something_is_a_failed_check(run, mesh: Path, monkeyp
     assert "✗ embedded auth: login: refused (mend the password)" in result.stderr
 
 
+def test_connect_says_which_channels_are_missing_where_nothing_may_be_made(run, mesh: Path, tmp_path: Path):
+    told = """---
+apiVersion: mesh-gateway.dev/v1alpha1
+kind: Transport
+metadata: {name: theirs}
+spec: {kind: embedded, ensure: verify}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {name: absent}
+spec: {config: {apiVersion: mesh-gateway.dev/v1alpha1, kind: Transport, name: theirs}}
+"""
+
+    result = run("lint", "--connect", "-f", "-", input=told)
+
+    assert result.exit_code == 1
+    assert "✗ theirs topology: default/absent: " in result.stderr
+    assert "✗ theirs topology: default/absent:dead-letters: " in result.stderr
+
+
 def test_connect_does_not_wait_for_ever(run, mesh: Path, monkeypatch: pytest.MonkeyPatch):
     async def check(self: EmbeddedTransport) -> list[Check]:
         await asyncio.Event().wait()
         raise AssertionError
 
     monkeypatch.setattr(EmbeddedTransport, "check", check)
-    monkeypatch.setattr("mesh_gateway.cli.lint.CONNECT_TIMEOUT", 0.01)
+    monkeypatch.setattr("mesh_gateway.cli.connect.CONNECT_TIMEOUT", 0.01)
 
     result = run("lint", "--connect")
 
