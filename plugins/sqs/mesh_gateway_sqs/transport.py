@@ -26,7 +26,7 @@ from mesh_gateway.transport.contract import (
     dead_letters_of,
 )
 from mesh_gateway_sqs import publisher, queues
-from mesh_gateway_sqs.client import Sqs
+from mesh_gateway_sqs.client import Sqs, Unknown
 from mesh_gateway_sqs.letters import Letters
 from mesh_gateway_sqs.names import Names
 from mesh_gateway_sqs.options import SqsOptions
@@ -202,5 +202,10 @@ class SqsTransport:
 
 
 async def _greet(sqs: Sqs, prefix: str) -> None:
-    """One call that changes nothing, to see that somebody answers and lets us in."""
-    await sqs.call("ListQueues", {"QueueNamePrefix": prefix, "MaxResults": 1}, OPEN_SECONDS)
+    """One call that changes nothing, to see that somebody answers and lets us in. Raises `ConnectionLost` or what SQS
+    says: of a call that changes nothing it does not matter whether it was done.
+    """
+    try:
+        await sqs.call("ListQueues", {"QueueNamePrefix": prefix, "MaxResults": 1}, OPEN_SECONDS)
+    except Unknown as error:
+        raise ConnectionLost(str(error), retry_after=1) from error

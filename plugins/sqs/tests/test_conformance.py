@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from urllib.parse import urlsplit
 
 import pytest
 from mesh_gateway_sqs.options import SqsOptions
@@ -25,12 +26,17 @@ class TestSqsTransport(TransportConformance):
         own = f"kit-{uuid.uuid4().hex[:8]}"
 
         def make(endpoint: str = ENDPOINT) -> SqsTransport:
-            options = SqsOptions(endpoint=endpoint, region="us-east-1", prefix=own, waitTime=1)
+            options = SqsOptions(
+                endpoint=endpoint, region="us-east-1", prefix=own, waitTime=1, visibilityTimeout=5
+            )
             return SqsTransport(options, TransportContext("sqs", None))
 
+        where = urlsplit(ENDPOINT)
         return Harness(
             make=make,
             patience=20,
+            address=(where.hostname or "", where.port or 0),
+            through=lambda proxy: make("http://{}:{}".format(*proxy.address)),
             options_model=SqsOptions,
             denied={"unknown host": lambda: make("http://nowhere.invalid:9324")},
         )
