@@ -51,7 +51,7 @@ class Gateway(Protocol):
 
     async def status(self) -> dict[str, Any]: ...
 
-    def metrics(self) -> bytes: ...
+    async def metrics(self) -> bytes: ...
 
     def health(self) -> list[dict[str, Any]]: ...
 
@@ -168,7 +168,8 @@ class Api:
         return PlainTextResponse("ok\n" if ready else f"{self._gateway.state}\n", 200 if ready else 503)
 
     async def metrics(self, request: Request) -> Response:
-        return Response(self._gateway.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        text = await self._gateway.metrics()
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def version(self, request: Request) -> Response:
         return JSONResponse({"version": __version__})

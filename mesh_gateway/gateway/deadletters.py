@@ -90,14 +90,14 @@ async def redrive(
 ) -> Redrive:
     """Send dead letters of one broker again, oldest first; at most `limit`, only `trigger`'s if given.
 
-    Letters of a trigger that no longer exists are counted under the reason "no such trigger" and
-    stay. Raises `TransportError`; what was redriven by then stays redriven.
+    Letters of a trigger that no longer exists, or of none (unreadable records), are counted under the
+    reason "no such trigger" and stay; the limit passes them by. Raises `TransportError`; what was redriven by then stays redriven.
     """
     result = Redrive(dry_run)
     async for letters in _pages(home):
         chosen: list[tuple[Trigger, Stored]] = []
         for letter in letters:
-            if limit is not None and result.matched >= limit:
+            if limit is not None and result.by_trigger.total() >= limit:
                 break
             name = letter.event.attributes.get("meshtrigger", "")
             if trigger is not None and trigger not in (name, name.partition("/")[2]):
@@ -112,7 +112,7 @@ async def redrive(
             chosen.append((target, letter))
         if not dry_run:
             result.redriven += await _send_again(home, chosen)
-        if limit is not None and result.matched >= limit:
+        if limit is not None and result.by_trigger.total() >= limit:
             break
     return result
 

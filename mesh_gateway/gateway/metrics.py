@@ -17,6 +17,7 @@ from mesh_gateway import __version__
 from mesh_gateway.delivery.counters import BUCKETS, Histogram
 from mesh_gateway.delivery.trigger import Trigger
 from mesh_gateway.gateway import status
+from mesh_gateway.gateway.backlog import Waiting, everything
 from mesh_gateway.gateway.mesh import Mesh
 from mesh_gateway.ingress.limits import IngressCounters
 from mesh_gateway.topology.spec import GatewaySpec
@@ -34,11 +35,13 @@ class Exporter(Collector):
         self._spec = spec
         self._ingress = ingress
         self._unreadable = unreadable
+        self._waiting: list[Waiting] = []
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
-    def render(self) -> bytes:
-        """The text format."""
+    async def render(self) -> bytes:
+        """The text format; asks the transports what waits there."""
+        self._waiting = await everything(self._mesh)
         return generate_latest(self._registry)
 
     def describe(self) -> Iterable[Metric]:
@@ -50,6 +53,7 @@ class Exporter(Collector):
         yield from self._brokers()
         yield from self._triggers()
         yield from self._transports()
+        yield from self._backlogs()
 
     def _gateway(self) -> Iterator[Metric]:
         build = GaugeMetricFamily(PREFIX + "build_info", "Version of this gateway.", labels=["version"])
@@ -156,11 +160,30 @@ class Exporter(Collector):
             PREFIX + "transport_connects", "Times connected.", labels=["transport"]
         )
         errors = CounterMetricFamily(PREFIX + "transport_errors", "Errors met.", labels=["transport"])
+        drifts = GaugeMetricFamily(
+            PREFIX + "channel_drifts",
+            "Differences between channels and their documents, as of the last connect.",
+            labels=["transport"],
+        )
         for link in self._mesh.parts.links.values():
             up.add_metric([link.name], int(link.up.is_set()))
             connects.add_metric([link.name], link.reconnects)
             errors.add_metric([link.name], link.errors)
-        yield from (up, connects, errors)
+            drifts.add_metric([link.name], len(link.drifts))
+        yield from (up, connects, errors, drifts)
+
+    def _backlogs(self) -> Iterator[Metric]:
+        labels = ["broker", "channel", "group"]
+        events = GaugeMetricFamily(
+            PREFIX + "backlog_events", "Events on the transport that a group has not settled.", labels=labels
+        )
+        oldest = GaugeMetricFamily(PREFIX + "backlog_oldest_seconds", "Age of the oldest.", labels=labels)
+        for one in self._waiting:
+            at = [one.broker, one.purpose.value, one.group]
+            events.add_metric(at, one.backlog.events)
+            if one.backlog.oldest_age is not None:
+                oldest.add_metric(at, one.backlog.oldest_age)
+        yield from (events, oldest)
 
 
 def _ends(trigger: Trigger) -> Iterator[tuple[str, str, int]]:

@@ -116,13 +116,13 @@ class GatewayProcess:
             broker_url=self.broker_url,
         )
 
-    def metrics(self) -> bytes:
+    async def metrics(self) -> bytes:
         """The text of `/metrics`."""
         if self._exporter is None:
             from mesh_gateway.gateway.metrics import Exporter
 
             self._exporter = Exporter(self._mesh, self.spec, self.ingress_counters, self.unreadable)
-        rendered: bytes = self._exporter.render()
+        rendered: bytes = await self._exporter.render()
         return rendered
 
     def broker_url(self, key: str) -> str:

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from mesh_gateway.delivery.trigger import Trigger
-from mesh_gateway.errors import TransportError
+from mesh_gateway.gateway import backlog
 from mesh_gateway.gateway.assembly import BrokerParts
 from mesh_gateway.gateway.link import Link
 from mesh_gateway.gateway.mesh import Mesh
 from mesh_gateway.topology.spec import BrokerDestination, GatewaySpec, HttpDestination
-from mesh_gateway.transport.contract import OPERATORS, SHARED, Backlog, Measurable
+from mesh_gateway.transport.contract import Backlog
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -32,14 +32,14 @@ def transport(link: Link) -> dict[str, Any]:
     }
 
 
-def broker(home: BrokerParts, mesh: Mesh, url: str, dead_letters: int | None) -> dict[str, Any]:
+def broker(home: BrokerParts, mesh: Mesh, url: str, dead_letters: Backlog | None) -> dict[str, Any]:
     return {
         "name": home.spec.key,
         "transport": home.link.name,
         "url": url,
         "conditions": [_broker_condition(home, mesh)],
         "accepted": home.broker.counters.accepted,
-        "dead_letters": dead_letters,
+        "dead_letters": None if dead_letters is None else dead_letters.events,
     }
 
 
@@ -54,7 +54,7 @@ def _broker_condition(home: BrokerParts, mesh: Mesh) -> dict[str, str]:
 
 
 def trigger(
-    trigger: Trigger, home: BrokerParts, spec: GatewaySpec, mesh: Mesh, backlog: Backlog | None
+    trigger: Trigger, home: BrokerParts, spec: GatewaySpec, mesh: Mesh, parked: Backlog | None
 ) -> dict[str, Any]:
     counters = trigger.counters
     document = spec.triggers[trigger.key]
@@ -66,9 +66,9 @@ def trigger(
         "in_flight": trigger.in_flight,
         "window": trigger.held,
         "window_limit": trigger.window.events,
-        "parked": None if backlog is None else backlog.events,
-        "lag": trigger.held + (0 if backlog is None else backlog.events),
-        "oldest_age": None if backlog is None else backlog.oldest_age,
+        "parked": None if parked is None else parked.events,
+        "lag": trigger.held + (0 if parked is None else parked.events),
+        "oldest_age": None if parked is None else parked.oldest_age,
         "delivered": counters.delivered,
         "retried": counters.retried,
         "dead_lettered": counters.dead_lettered + counters.stored_dead_letters,
@@ -101,10 +101,11 @@ async def whole(
 ) -> dict[str, Any]:
     """Everything, for `mesh-gateway status`."""
     brokers = [
-        broker(home, mesh, broker_url(home.spec.key), await dead_letter_count(home)) for home in mesh.homes()
+        broker(home, mesh, broker_url(home.spec.key), await backlog.dead_letters(home))
+        for home in mesh.homes()
     ]
     triggers = [
-        trigger(one, home, spec, mesh, await parked_backlog(one, home))
+        trigger(one, home, spec, mesh, await backlog.parked(one, home))
         for home in mesh.homes()
         for one in home.triggers
     ]
@@ -120,26 +121,6 @@ async def whole(
         "brokers": brokers,
         "triggers": triggers,
     }
-
-
-async def parked_backlog(trigger: Trigger, home: BrokerParts) -> Backlog | None:
-    """What waits in its parked channel; None where the transport cannot tell."""
-    return await _backlog(home.link, trigger.parking.channel.name, SHARED)
-
-
-async def dead_letter_count(home: BrokerParts) -> int | None:
-    """How many dead letters the broker keeps; None where the transport cannot tell."""
-    backlog = await _backlog(home.link, home.dead_letters.name, OPERATORS)
-    return None if backlog is None else backlog.events
-
-
-async def _backlog(link: Link, channel: str, group: str) -> Backlog | None:
-    if not link.up.is_set() or not isinstance(link.transport, Measurable):
-        return None
-    try:
-        return await link.transport.backlog(channel, group)
-    except TransportError:
-        return None
 
 
 def destination(spec: GatewaySpec, trigger: str) -> str:

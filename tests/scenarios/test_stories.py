@@ -142,6 +142,7 @@ async def test_dead_letters_are_listed_shown_and_redriven_to_the_trigger_that_fa
             await s.received(waiting_for(6))
             await gateway.settled()
             before = (await gateway.status())["brokers"][0]["dead_letters"]
+            _, metrics = await gateway.get("/metrics")
             _, page = await gateway.get("/api/v1/dead-letters?broker=default/b&limit=2")
             _, rest = await gateway.get(f"/api/v1/dead-letters?broker=default/b&after={page['next']}")
             _, shown = await gateway.get(f"/api/v1/dead-letters/default/b/{page['items'][0]['position']}")
@@ -153,6 +154,7 @@ async def test_dead_letters_are_listed_shown_and_redriven_to_the_trigger_that_fa
             after = (await gateway.status())["brokers"][0]["dead_letters"]
 
     assert (before, after) == (3, 1)
+    assert 'backlog_events{broker="default/b",channel="dead-letters",group="operators"} 3.0' in metrics
     listed = [item["id"] for item in page["items"] + rest["items"]]
     assert sorted(listed) == ["1", "2", "3"]  # three attempts at once: they may end in any order
     assert shown["event"]["meshtrigger"] == "default/fragile"
