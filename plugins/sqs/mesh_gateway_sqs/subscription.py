@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import Delivery
 from mesh_gateway.wire.unreadable import wrapped
 from mesh_gateway_sqs.client import Sqs, Unknown
+from mesh_gateway_sqs.clock import Clock
 from mesh_gateway_sqs.messages import decode
 from mesh_gateway_sqs.publisher import BATCH
 
@@ -68,10 +68,12 @@ class SqsSubscription:
         bury: Callable[[Event], Awaitable[None]],
         unreadable: Callable[[str, str], None],
         left: Callable[[SqsSubscription], None],
+        clock: Clock,
     ) -> None:
         self.channel, self.queue = channel, queue
         self._sqs, self._visibility, self._wait = sqs, visibility, wait
         self._bury, self._unreadable, self._left = bury, unreadable, left
+        self._clock = clock
         self._arrived: deque[Delivery] = deque()
         self._held: set[Held] = set()
         self._news = asyncio.Event()
@@ -160,7 +162,7 @@ class SqsSubscription:
             try:
                 await self._poll_once()
             except Throttled as error:
-                await asyncio.sleep(error.retry_after or RETRY_SECONDS)
+                await self._clock.sleep(error.retry_after or RETRY_SECONDS)
             except TransportError as error:
                 self._failure = ConnectionLost(f"queue {self.queue} cannot be read: {error}", retry_after=1)
                 if not isinstance(error, Unknown):
@@ -178,7 +180,7 @@ class SqsSubscription:
             "MessageAttributeNames": ["All"],
         }
         answer = await self._sqs.call("ReceiveMessage", payload, self._wait + 10)
-        now = time.monotonic()
+        now = self._clock.time()
         for message in answer.get("Messages") or []:
             held = Held(message["MessageId"], message["ReceiptHandle"], now)
             self._held.add(held)
@@ -219,8 +221,8 @@ class SqsSubscription:
     async def _extend(self) -> None:
         """What is held stays invisible to others, until it would be too old for SQS."""
         while True:
-            await asyncio.sleep(self._visibility / 3)
-            now = time.monotonic()
+            await self._clock.sleep(self._visibility / 3)
+            now = self._clock.time()
             for held in [held for held in self._held if now - held.since > HELD_SECONDS]:
                 held.lost = True
                 self._held.discard(held)
@@ -249,7 +251,7 @@ class SqsSubscription:
             except (Unknown, Throttled):
                 if attempt == RETRIES - 1:
                     raise
-                await asyncio.sleep(RETRY_SECONDS)
+                await self._clock.sleep(RETRY_SECONDS)
                 continue
             failed = answer.get("Failed") or []
             for entry in failed:
@@ -260,7 +262,7 @@ class SqsSubscription:
             left = {e["Id"]: left[e["Id"]] for e in failed if not e.get("SenderFault", True)}
             if not left:
                 return
-            await asyncio.sleep(RETRY_SECONDS)
+            await self._clock.sleep(RETRY_SECONDS)
         raise ConnectionLost(f"SQS did not do {action} for {len(left)} messages of {self.queue}")
 
     def _check(self) -> None:
