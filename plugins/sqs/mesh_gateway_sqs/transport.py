@@ -26,7 +26,7 @@ from mesh_gateway.transport.contract import (
     dead_letters_of,
 )
 from mesh_gateway_sqs import publisher, queues
-from mesh_gateway_sqs.client import Sqs
+from mesh_gateway_sqs.client import Sqs, Unknown
 from mesh_gateway_sqs.clock import Clock, RealClock
 from mesh_gateway_sqs.letters import Letters
 from mesh_gateway_sqs.names import Names
@@ -206,4 +206,7 @@ class SqsTransport:
 
 async def _greet(sqs: Sqs, prefix: str) -> None:
     """One call that changes nothing, to see that somebody answers and lets us in."""
-    await sqs.call("ListQueues", {"QueueNamePrefix": prefix, "MaxResults": 1}, OPEN_SECONDS)
+    try:
+        await sqs.call("ListQueues", {"QueueNamePrefix": prefix, "MaxResults": 1}, OPEN_SECONDS)
+    except Unknown as error:
+        raise ConnectionLost(str(error), retry_after=1) from error
