@@ -156,15 +156,16 @@ def _error(answer: bytes) -> tuple[str, str]:
 
 
 def _meant(status: int, kind: str, text: str, action: str, queue: str) -> TransportError:
+    # What the error is called goes before its status: SQS has told some of these with 400 and with 403.
     said = f"{kind} {text}".strip() or f"status {status}"
     if kind in GONE:
         return ChannelGone(f"queue {queue} does not exist ({action})")
-    if kind in DENIED or status in (401, 403):
+    if kind in SLOWER or status == 429:
+        return Throttled(f"SQS asks us to slow down ({action}): {said}", retry_after=1)
+    if kind in DENIED | EXPIRED or status in (401, 403):
         return NotPermitted(
             f"AWS does not allow sqs:{action.removesuffix('Batch')} on {queue or 'SQS'}: {said}"
         )
-    if kind in SLOWER or status == 429:
-        return Throttled(f"SQS asks us to slow down ({action}): {said}", retry_after=1)
     if status >= 500:
         return Unknown(f"SQS failed ({action}): {said}")
     return TransportError(f"SQS refused {action} on {queue}: {said}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -16,7 +15,8 @@ from mesh_gateway.errors import ConnectionLost, InvalidEvent, Throttled, Transpo
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import Delivery
 from mesh_gateway.wire.unreadable import wrapped
-from mesh_gateway_sqs.client import Sqs, Unknown
+from mesh_gateway_sqs.client import SLOWER, Sqs, Unknown
+from mesh_gateway_sqs.clock import Clock
 from mesh_gateway_sqs.messages import decode
 from mesh_gateway_sqs.publisher import BATCH
 
@@ -34,20 +34,24 @@ HELD_LIMIT = 60_000
 RETRIES, RETRY_SECONDS = 3, 0.5
 """Of a delete or an extension that SQS did not answer."""
 
+INVISIBLE_SECONDS = 43_190.0
+"""From its receive on, a message may be invisible for 12 hours in all; ten seconds of them for two clocks to differ.
+SQS refuses whatever goes beyond."""
+
 LONGEST_DELAY = 39_600.0
-"""Seconds: of the 12 hours that a message may be invisible in all, one hour is left for having been held."""
+"""Seconds: of the 12 hours, one hour is left for having been held."""
 
 HELD_SECONDS = 39_600.0
-"""A message that is held longer would be taken away from us in the middle."""
+"""A message that is held longer is given back: it would be taken away from us in the middle."""
 
 
 class Held:
     """One message that we have."""
 
-    __slots__ = ("event_id", "handle", "lost", "since")
+    __slots__ = ("handle", "id", "lost", "since")
 
-    def __init__(self, event_id: str, handle: str, since: float) -> None:
-        self.event_id, self.handle, self.since = event_id, handle, since
+    def __init__(self, id: str, handle: str, since: float) -> None:
+        self.id, self.handle, self.since = id, handle, since
         self.lost = False
 
 
@@ -68,12 +72,14 @@ class SqsSubscription:
         bury: Callable[[Event], Awaitable[None]],
         unreadable: Callable[[str, str], None],
         left: Callable[[SqsSubscription], None],
+        clock: Clock,
     ) -> None:
         self.channel, self.queue = channel, queue
         self._sqs, self._visibility, self._wait = sqs, visibility, wait
         self._bury, self._unreadable, self._left = bury, unreadable, left
+        self._clock = clock
         self._arrived: deque[Delivery] = deque()
-        self._held: set[Held] = set()
+        self._held: dict[str, Held] = {}
         self._news = asyncio.Event()
         self._taken = asyncio.Event()
         self._failure: TransportError | None = None
@@ -110,18 +116,28 @@ class SqsSubscription:
     async def settle(self, done: Sequence[Delivery]) -> None:
         """As `Subscription.settle`; deleted when it returns. Raises `TransportError`: what it names comes again."""
         self._check()
-        mine = [delivery.token for delivery in done if delivery.token in self._held]
-        self._held.difference_update(mine)
-        await self._in_batches("DeleteMessageBatch", mine, {})
+        await self._in_batches("DeleteMessageBatch", self._taken_back(done), None)
 
     async def release(self, back: Sequence[Delivery], delay: float | None = None) -> None:
         """As `Subscription.release`."""
         self._check()
         if delay is not None and delay > LONGEST_DELAY:
             raise Unsupported(f"SQS keeps a message invisible for {LONGEST_DELAY:g} s at most")
-        mine = [delivery.token for delivery in back if delivery.token in self._held]
-        self._held.difference_update(mine)
-        await self._in_batches("ChangeMessageVisibilityBatch", mine, {"VisibilityTimeout": round(delay or 0)})
+        await self._in_batches("ChangeMessageVisibilityBatch", self._taken_back(back), delay or 0)
+
+    def _taken_back(self, deliveries: Sequence[Delivery]) -> list[Held]:
+        """Those of them that we have; from now on we have them no more."""
+        mine: list[Held] = []
+        for delivery in deliveries:
+            held: Held = delivery.token
+            if self._held.get(held.id) is held:
+                mine.append(self._held.pop(held.id))
+        return mine
+
+    def _lose(self, held: Held) -> None:
+        held.lost = True
+        if self._held.get(held.id) is held:
+            del self._held[held.id]
 
     async def close(self) -> None:
         """As `Subscription.close`: waits for the poll that is under way, and gives back what is held."""
@@ -135,9 +151,10 @@ class SqsSubscription:
         await asyncio.wait([poll], timeout=self._wait + 1)
         poll.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        held, self._held = list(self._held), set()
+        held = list(self._held.values())
+        self._held.clear()
         try:
-            await self._in_batches("ChangeMessageVisibilityBatch", held, {"VisibilityTimeout": 0})
+            await self._in_batches("ChangeMessageVisibilityBatch", held, 0)
         except TransportError as error:
             log.info(
                 "what was held of %s comes again when its visibility timeout ends: %s", self.queue, error
@@ -160,7 +177,7 @@ class SqsSubscription:
             try:
                 await self._poll_once()
             except Throttled as error:
-                await asyncio.sleep(error.retry_after or RETRY_SECONDS)
+                await self._clock.sleep(error.retry_after or RETRY_SECONDS)
             except TransportError as error:
                 self._failure = ConnectionLost(f"queue {self.queue} cannot be read: {error}", retry_after=1)
                 if not isinstance(error, Unknown):
@@ -178,10 +195,16 @@ class SqsSubscription:
             "MessageAttributeNames": ["All"],
         }
         answer = await self._sqs.call("ReceiveMessage", payload, self._wait + 10)
-        now = time.monotonic()
+        now = self._clock.time()
         for message in answer.get("Messages") or []:
-            held = Held(message["MessageId"], message["ReceiptHandle"], now)
-            self._held.add(held)
+            held = self._held.get(message["MessageId"])
+            if held is not None:
+                # It ran out before it was extended and came again: we have its event, and now the handle that counts.
+                held.handle, held.since = message["ReceiptHandle"], now
+                continue
+            held = self._held[message["MessageId"]] = Held(
+                message["MessageId"], message["ReceiptHandle"], now
+            )
             try:
                 event = decode(message["Body"], message.get("MessageAttributes") or {})
             except InvalidEvent as error:
@@ -207,60 +230,68 @@ class SqsSubscription:
             why=why,
             headers=headers,
         )
-        self._held.discard(held)
+        self._held.pop(held.id, None)
         try:
             await self._bury(event)
         except TransportError as error:
             log.warning("an unreadable message of %s stays in its queue: %s", self.queue, error)
             return
         self._unreadable(self.channel, f"queue {self.queue}: {why}")
-        await self._in_batches("DeleteMessageBatch", [held], {})
+        await self._in_batches("DeleteMessageBatch", [held], None)
 
     async def _extend(self) -> None:
         """What is held stays invisible to others, until it would be too old for SQS."""
         while True:
-            await asyncio.sleep(self._visibility / 3)
-            now = time.monotonic()
-            for held in [held for held in self._held if now - held.since > HELD_SECONDS]:
-                held.lost = True
-                self._held.discard(held)
+            await self._clock.sleep(self._visibility / 3)
+            now = self._clock.time()
+            old = [held for held in self._held.values() if now - held.since >= HELD_SECONDS]
+            for held in old:
+                self._lose(held)
             try:
+                await self._in_batches("ChangeMessageVisibilityBatch", old, 0)
                 await self._in_batches(
-                    "ChangeMessageVisibilityBatch",
-                    list(self._held),
-                    {"VisibilityTimeout": round(self._visibility)},
+                    "ChangeMessageVisibilityBatch", list(self._held.values()), self._visibility
                 )
             except TransportError as error:
                 log.warning(
                     "what is held of %s could not be extended, it may come again: %s", self.queue, error
                 )
 
-    async def _in_batches(self, action: str, held: Sequence[Held], more: dict[str, Any]) -> None:
-        """The same for each message; those that SQS says are not ours any more count as lost. Raises `TransportError`."""
-        for at in range(0, len(held), BATCH):
-            await self._batch(action, held[at : at + BATCH], more)
+    async def _in_batches(self, action: str, held: Sequence[Held], invisible: float | None) -> None:
+        """The same for each message; those that SQS says are not ours any more count as lost. Raises `TransportError`.
 
-    async def _batch(self, action: str, held: Sequence[Held], more: dict[str, Any]) -> None:
+        `invisible` seconds from now, as far as SQS allows; None where it is not about that.
+        """
+        for at in range(0, len(held), BATCH):
+            await self._batch(action, held[at : at + BATCH], invisible)
+
+    def _entry(self, id: str, held: Held, invisible: float | None) -> dict[str, Any]:
+        entry = {"Id": id, "ReceiptHandle": held.handle}
+        if invisible is None:
+            return entry
+        left = INVISIBLE_SECONDS - (self._clock.time() - held.since)
+        return entry | {"VisibilityTimeout": max(0, round(min(invisible, left)))}
+
+    async def _batch(self, action: str, held: Sequence[Held], invisible: float | None) -> None:
         left = {str(number): one for number, one in enumerate(held)}
         for attempt in range(RETRIES):
-            entries = [{"Id": id, "ReceiptHandle": one.handle, **more} for id, one in left.items()]
+            entries = [self._entry(id, one, invisible) for id, one in left.items()]
             try:
                 answer = await self._sqs.call(action, {"QueueUrl": self.queue, "Entries": entries})
             except (Unknown, Throttled):
                 if attempt == RETRIES - 1:
                     raise
-                await asyncio.sleep(RETRY_SECONDS)
+                await self._clock.sleep(RETRY_SECONDS)
                 continue
             failed = answer.get("Failed") or []
+            again = {entry["Id"] for entry in failed if _passes(entry)}
             for entry in failed:
-                if entry.get("SenderFault", True):
-                    lost = left[entry["Id"]]
-                    lost.lost = True
-                    self._held.discard(lost)
-            left = {e["Id"]: left[e["Id"]] for e in failed if not e.get("SenderFault", True)}
+                if entry["Id"] not in again:
+                    self._lose(left[entry["Id"]])
+            left = {id: one for id, one in left.items() if id in again}
             if not left:
                 return
-            await asyncio.sleep(RETRY_SECONDS)
+            await self._clock.sleep(RETRY_SECONDS)
         raise ConnectionLost(f"SQS did not do {action} for {len(left)} messages of {self.queue}")
 
     def _check(self) -> None:
@@ -268,3 +299,8 @@ class SqsSubscription:
             raise ConnectionLost("the subscription is closed")
         if self._failure is not None:
             raise self._failure
+
+
+def _passes(entry: dict[str, Any]) -> bool:
+    """Whether this failure of an entry is SQS's own: throttling is told as the sender's fault, too."""
+    return entry.get("Code") in SLOWER or not entry.get("SenderFault", True)

@@ -27,6 +27,7 @@ from mesh_gateway.transport.contract import (
 )
 from mesh_gateway_sqs import publisher, queues
 from mesh_gateway_sqs.client import Sqs, Unknown
+from mesh_gateway_sqs.clock import Clock, RealClock
 from mesh_gateway_sqs.letters import Letters
 from mesh_gateway_sqs.names import Names
 from mesh_gateway_sqs.options import SqsOptions
@@ -42,9 +43,10 @@ OPEN_SECONDS = 4.5
 class SqsTransport:
     """Implements `Transport`, `Browsable`, `Removable` and `Measurable`, for one event loop."""
 
-    def __init__(self, options: SqsOptions, context: TransportContext) -> None:
+    def __init__(self, options: SqsOptions, context: TransportContext, clock: Clock | None = None) -> None:
         self._options = options
         self._context = context
+        self._clock = clock or RealClock()
         self._names = Names(options.prefix, options.fifo)
         self._sqs: Sqs | None = None
         self._urls: dict[str, str] = {}
@@ -167,6 +169,7 @@ class SqsTransport:
             bury=bury,
             unreadable=self._context.on_unreadable,
             left=self._subscriptions.discard,
+            clock=self._clock,
         )
         self._subscriptions.add(subscription)
         return subscription
