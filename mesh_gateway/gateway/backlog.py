@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from mesh_gateway.delivery.trigger import Trigger
 from mesh_gateway.errors import TransportError
@@ -39,31 +38,30 @@ async def dead_letters(home: BrokerParts) -> Backlog | None:
 
 
 async def everything(mesh: Mesh) -> list[Waiting]:
-    """All that can be told within `SCRAPE_SECONDS`."""
-    tasks = {asyncio.create_task(question): about for about, question in _questions(mesh)}
-    if not tasks:
-        return []
-    _, late = await asyncio.wait(tasks, timeout=SCRAPE_SECONDS)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*late, return_exceptions=True)
-    told = [(about, task.result()) for task, about in tasks.items() if task not in late]
-    return [Waiting(*about, backlog) for about, backlog in told if backlog is not None]
+    """All that can be told within `SCRAPE_SECONDS`. Cancelling it ends every question."""
+    questions = [question for home in mesh.homes() for question in _questions(home)]
+    return [told for told in await asyncio.gather(*questions) if told is not None]
 
 
-def _questions(
-    mesh: Mesh,
-) -> list[tuple[tuple[str, Purpose, str], Coroutine[Any, Any, Backlog | None]]]:
-    found: list[tuple[tuple[str, Purpose, str], Coroutine[Any, Any, Backlog | None]]] = []
-    for home in mesh.homes():
-        key = home.spec.key
-        found += [
-            ((key, Purpose.EVENTS, reader.group), _asked(home.link, reader.channel.name, reader.group))
-            for reader in home.readers
-        ]
-        found += [((key, Purpose.PARKED, one.key), parked(one, home)) for one in home.triggers]
-        found.append(((key, Purpose.DEAD_LETTERS, OPERATORS), dead_letters(home)))
-    return found
+def _questions(home: BrokerParts) -> Iterator[Awaitable[Waiting | None]]:
+    key = home.spec.key
+    for reader in home.readers:
+        asked = _asked(home.link, reader.channel.name, reader.group)
+        yield _in_time(key, Purpose.EVENTS, reader.group, asked)
+    for trigger in home.triggers:
+        yield _in_time(key, Purpose.PARKED, trigger.key, parked(trigger, home))
+    yield _in_time(key, Purpose.DEAD_LETTERS, OPERATORS, dead_letters(home))
+
+
+async def _in_time(
+    broker: str, purpose: Purpose, group: str, question: Awaitable[Backlog | None]
+) -> Waiting | None:
+    try:
+        async with asyncio.timeout(SCRAPE_SECONDS):
+            backlog = await question
+    except TimeoutError:
+        return None
+    return None if backlog is None else Waiting(broker, purpose, group, backlog)
 
 
 async def _asked(link: Link, channel: str, group: str) -> Backlog | None:
