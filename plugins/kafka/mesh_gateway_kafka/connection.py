@@ -8,14 +8,14 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from aiokafka import errors
 from aiokafka.conn import create_conn
 
 from mesh_gateway.errors import ConnectionLost, NotPermitted, TransportError
-from mesh_gateway_kafka import faults
-from mesh_gateway_kafka.options import KafkaOptions
+from mesh_gateway_kafka import faults, knative
+from mesh_gateway_kafka.options import KafkaOptions, Mechanism
 
 REACH_SECONDS = 4.5
 """For the first answer of any broker; the contract gives `open` about five seconds."""
@@ -25,7 +25,6 @@ REQUEST_MS = 10_000
 its own), shorter than aiokafka's 40 s, in which a producer would have given up long since."""
 
 PROTOCOLS = ("PLAINTEXT", "SASL_PLAINTEXT", "SSL", "SASL_SSL")
-MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ def connection_of_secret(client_id: str, servers: tuple[str, ...], secret: Mappi
         servers,
         client_id,
         protocol,
-        mechanism=_one_of(MECHANISMS, secret, "sasl.mechanism"),
+        mechanism=_one_of(get_args(Mechanism), secret, "sasl.mechanism"),
         username=_required(secret, "user"),
         password=_required(secret, "password"),
         context=_context(protocol, secret),
@@ -150,7 +149,7 @@ def connection_of_secret(client_id: str, servers: tuple[str, ...], secret: Mappi
 def _required(secret: Mapping[str, str], key: str) -> str:
     found = secret.get(key, "").strip()
     if not found:
-        raise NotPermitted(f"the Secret that auth.secret.ref.name names has no {key}")
+        raise NotPermitted(f"the Secret that {knative.SECRET} names has no {key}")
     return found
 
 
@@ -158,7 +157,7 @@ def _one_of(words: tuple[str, ...], secret: Mapping[str, str], key: str) -> str:
     found = _required(secret, key)
     if found not in words:
         raise NotPermitted(
-            f"the Secret that auth.secret.ref.name names: {key} must be one of {', '.join(words)}, not {found!r}"
+            f"the Secret that {knative.SECRET} names: {key} must be one of {', '.join(words)}, not {found!r}"
         )
     return found
 

@@ -9,6 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, m
 
 from mesh_gateway.transport import durations
 
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
 SMALLEST_RECORD = 64 * 1024 + 16 * 1024
 """64 KiB of event have to pass (CloudEvents 1.0.2, "Size Limits"), and their headers."""
 
@@ -48,7 +50,7 @@ class TlsOptions(_Model):
 class SaslOptions(_Model):
     """How to authenticate."""
 
-    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+    mechanism: Mechanism = Field(
         default="SCRAM-SHA-512",
         description="SASL mechanism. PLAIN sends the password as it is: use it with TLS.",
     )

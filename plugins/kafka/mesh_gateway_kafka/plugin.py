@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mesh_gateway.transport.hooks import TransportKind, hookimpl
+from mesh_gateway_kafka import knative
 
 KIND = TransportKind(
     name="kafka",
@@ -11,8 +12,8 @@ KIND = TransportKind(
     summary="Apache Kafka topics",
     broker_classes=("Kafka",),
     broker_options="mesh_gateway_kafka.knative:broker_options",
-    broker_secret="auth.secret.ref.name",  # noqa: S106  # the key's name in Knative's ConfigMap
-    broker_annotations=(("kafka.eventing.knative.dev/external.topic", "external.topic"),),
+    broker_secret=knative.SECRET,
+    broker_annotations=(("kafka.eventing.knative.dev/external.topic", knative.TOPIC),),
     install_hint="pip install 'mesh-gateway[kafka]'",
 )
 

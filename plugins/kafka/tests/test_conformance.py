@@ -26,7 +26,6 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 class TestKafkaTransport(TransportConformance):
     @pytest.fixture(scope="session")
     @classmethod
