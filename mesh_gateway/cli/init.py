@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mesh_gateway.cli.exits import CheckFailed
+from mesh_gateway.cli.files import write
 from mesh_gateway.cli.options import DEFAULT_FILE
 from mesh_gateway.cli.output import notice
 
@@ -72,11 +73,6 @@ def command(directory: Path, force: bool) -> None:
     taken = [str(path) for path in contents if path.exists()]
     if taken and not force:
         raise CheckFailed(f"{' and '.join(taken)} exist(s) already; --force overwrites")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for path, text in contents.items():
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CheckFailed(f"cannot write {error.filename}: {error.strerror}") from error
+    write(contents)
     written = directory / DEFAULT_FILE
     notice(f"wrote {written} and {directory / SCHEMA_FILE} · next: mesh-gateway lint -f {written}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mesh_gateway.cli.exits import CheckFailed
+from mesh_gateway.cli.files import write
 from mesh_gateway.cli.output import notice
 
 SKELETON = Path(__file__).parent / "skeleton"
@@ -36,18 +37,29 @@ def command(name: str, directory: Path) -> None:
     if name in load_plugins().transports:
         raise CheckFailed(f"there is a transport of kind {name} already; mesh-gateway plugins shows whose")
     folder = directory / f"mesh-gateway-{name}"
-    write(folder, contents(name))
+    if occupied(folder):
+        raise CheckFailed(f"{folder} is there already, and not empty; name another with --into")
+    write(contents(folder, name))
     notice(f"wrote {folder} · next: cd {folder} && pip install -e . pytest anyio && pytest")
 
 
-def contents(name: str) -> dict[Path, str]:
-    """The package's files, by their paths inside of it."""
-    found = {}
-    for file in sorted(SKELETON.glob("*/*.*")) + sorted(SKELETON.glob("*.txt")):
-        path = str(file.relative_to(SKELETON)).removesuffix(".txt")
-        if file.suffix in (".py", ".txt"):
-            found[Path(renamed(path, name))] = renamed(file.read_text(encoding="utf-8"), name)
-    return found
+def occupied(folder: Path) -> bool:
+    """Whether something is there that is not ours. Raises `CheckFailed` where nobody may look."""
+    try:
+        return folder.exists() and any(folder.iterdir())
+    except OSError as error:
+        raise CheckFailed(f"cannot write {error.filename}: {error.strerror}") from error
+
+
+def contents(folder: Path, name: str) -> dict[Path, str]:
+    """The package's files, with their texts."""
+    files = [*SKELETON.glob("*/*.py"), *SKELETON.rglob("*.txt")]
+    return {
+        folder / renamed(str(file.relative_to(SKELETON)).removesuffix(".txt"), name): renamed(
+            file.read_text(encoding="utf-8"), name
+        )
+        for file in sorted(files)
+    }
 
 
 def renamed(text: str, name: str) -> str:
@@ -56,15 +68,3 @@ def renamed(text: str, name: str) -> str:
     text = text.replace("mesh_example", "_".join(["mesh", *words]))
     text = text.replace("Example", "".join(word.capitalize() for word in words))
     return text.replace("example", name)
-
-
-def write(folder: Path, files: dict[Path, str]) -> None:
-    """Write the files into a folder that holds nothing yet. Raises `CheckFailed`."""
-    try:
-        if folder.exists() and any(folder.iterdir()):
-            raise CheckFailed(f"{folder} is there already, and not empty; name another with --into")
-        for path, text in files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CheckFailed(f"cannot write {error.filename}: {error.strerror}") from error
