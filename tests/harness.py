@@ -287,6 +287,13 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
         return error.code
 
 
+async def accepted(gateway: GatewayProcess, path: str, id: str, patience: float = PATIENCE) -> None:
+    """Send an event until it is taken: a Broker may not be open yet."""
+    async with asyncio.timeout(patience):
+        while await send_batch(gateway, path, [id]) != 202:
+            await asyncio.sleep(0.1)
+
+
 async def send_batch(gateway: GatewayProcess, path: str, ids: Iterable[str], **attributes: str) -> int:
     """One batch of events; the status."""
     events = [{"specversion": "1.0", "type": "t", "source": "/tests", "id": id, **attributes} for id in ids]

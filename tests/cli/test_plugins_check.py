@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mesh_gateway.cli import plugins_check
+from tests.distributions import installed
 
 LIAR = """
 from mesh_gateway.transport.embedded.transport import EmbeddedTransport
@@ -28,10 +29,7 @@ def mesh_transports():
 def _liar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An installed plugin whose transport lies."""
     (tmp_path / "liar_plugin.py").write_text(LIAR)
-    about = tmp_path / "liar-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: liar\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[mesh_gateway]\nliar = liar_plugin\n")
+    installed(tmp_path, "liar", "liar_plugin")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path) + os.pathsep + os.environ.get("PYTHONPATH", ""))
 

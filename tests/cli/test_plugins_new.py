@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.distributions import installed
+
 
 @pytest.fixture
 def package(run, tmp_path: Path) -> Path:
@@ -22,10 +24,7 @@ def package(run, tmp_path: Path) -> Path:
 
 def python(package: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Python in the package's folder, as if it were installed."""
-    info = package / "installed" / "mesh_gateway_blue_tide-0.1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mesh-gateway-blue-tide\nVersion: 0.1.0\n")
-    (info / "entry_points.txt").write_text("[mesh_gateway]\nblue-tide = mesh_blue_tide.plugin\n")
+    installed(package / "installed", "blue-tide", "mesh_blue_tide.plugin")
     environment = {**os.environ, "PYTHONPATH": f"{package / 'installed'}{os.pathsep}{package}"}
     return subprocess.run(
         [sys.executable, *words], cwd=package, env=environment, capture_output=True, text=True, check=False

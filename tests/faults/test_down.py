@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import GatewayProcess, Producer, Subscriber
+from tests.harness import GatewayProcess, Producer, Subscriber, accepted
 from tests.transports import BACKINGS, ON_MAIN, Backing, Mesh
 
 ROUNDS = int(os.environ.get("MESH_ROUNDS", "2"))
@@ -43,7 +43,7 @@ async def test_it_starts_says_so_refuses_there_only_and_serves_when_the_server_i
         await backing.service("stop")
         try:
             await gateway.start(until_ready=False)
-            await accepted(gateway, "beside", "first")
+            await accepted(gateway, "/default/beside", "first", PATIENCE)
             for number in range(ROUNDS):
                 await down(gateway, number)
                 await backing.service("start")
@@ -58,12 +58,6 @@ async def answer(gateway: GatewayProcess, broker: str, id: str) -> int:
     producer = Producer(gateway.ingress, f"/default/{broker}")
     await producer.send([id])
     return producer.answers[0] if producer.answers else 0
-
-
-async def accepted(gateway: GatewayProcess, broker: str, id: str) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while await answer(gateway, broker, id) != 202:
-            await asyncio.sleep(0.1)
 
 
 async def down(gateway: GatewayProcess, number: int) -> None:
@@ -82,5 +76,5 @@ async def down(gateway: GatewayProcess, number: int) -> None:
 
 
 async def served(gateway: GatewayProcess, subscriber: Subscriber, number: int) -> None:
-    await accepted(gateway, "b", f"served-{number}")
+    await accepted(gateway, "/default/b", f"served-{number}", PATIENCE)
     await subscriber.received(lambda requests: f"served-{number}" in {request.id for request in requests})

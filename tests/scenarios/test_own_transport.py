@@ -12,6 +12,7 @@ import pytest
 
 from mesh_gateway.testing import Harness, TransportConformance
 from mesh_gateway.transport.contract import TransportContext
+from tests.distributions import installed
 from tests.harness import GatewayProcess, Subscriber, running, send_batch
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "03-own-transport"
@@ -57,18 +58,15 @@ def test_the_package_has_no_more_than_300_lines_of_code():
     assert len([line for line in lines if line and not line.startswith(("#", '"""'))]) <= 300
 
 
-def installed(folder: Path) -> str:
-    """A folder that looks as if the package had been installed there, and the path that Python has to look into."""
-    info = folder / "mesh_gateway_redis-0.1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mesh-gateway-redis\nVersion: 0.1.0\n")
-    (info / "entry_points.txt").write_text("[mesh_gateway]\nredis = mesh_redis.plugin\n")
+def path_with_the_package(folder: Path) -> str:
+    """Where Python has to look so that the package seems installed."""
+    installed(folder, "redis", "mesh_redis.plugin")
     return f"{folder}{os.pathsep}{PACKAGE}"
 
 
-def test_its_documents_have_no_fault_once_it_is_installed(tmp_path: Path):
+def test_its_documents_have_no_fault_once_it_is_path_with_the_package(tmp_path: Path):
     command = [sys.executable, "-m", "mesh_gateway", "lint", "--strict", "-f", str(EXAMPLE / "mesh.yaml")]
-    environment = {**os.environ, "PYTHONPATH": installed(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": path_with_the_package(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -78,7 +76,7 @@ async def test_a_gateway_finds_it_and_its_events_survive_kill_minus_nine(tmp_pat
     async with Subscriber() as s:
         documents = (EXAMPLE / "mesh.yaml").read_text().replace("http://127.0.0.1:9090", s.url)
         environment = {
-            "PYTHONPATH": installed(tmp_path / "site"),
+            "PYTHONPATH": path_with_the_package(tmp_path / "site"),
             "REDIS_URL": SERVER,
             "REDIS_PREFIX": uuid.uuid4().hex,
         }

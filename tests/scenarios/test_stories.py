@@ -168,6 +168,33 @@ async def test_dead_letters_are_listed_shown_and_redriven_to_the_trigger_that_fa
     assert [item["id"] for item in left["items"]] == listed[2:]
 
 
+async def test_the_limit_of_a_redrive_passes_by_letters_whose_trigger_is_gone(mesh: Mesh):
+    broken = True
+
+    def answer(request: Request) -> Answer:
+        return Answer(500 if broken else 202)
+
+    async with Subscriber(answer) as s:
+        gateway = mesh(BROKER + trigger("former", s.url, "delivery: {retry: 0}"))
+        async with running(gateway):
+            await send_batch(gateway, "/default/b", ["1", "2"])
+            await s.received(waiting_for(2))
+            await gateway.settled()
+            await gateway.terminate()
+        mesh.rewrite(gateway, BROKER + trigger("later", s.url, "delivery: {retry: 0}"))
+        async with running(gateway):
+            await send_batch(gateway, "/default/b", ["3"])
+            await s.received(waiting_for(3))
+            await gateway.settled()
+            broken = False
+            done = await redrive(gateway, {"trigger": None, "limit": 1, "dry_run": False})
+            await s.received(waiting_for(4))
+
+    assert (done["matched"], done["redriven"]) == (3, 1)
+    assert done["by_reason"]["no such trigger: default/former"] == 2
+    assert s.ids("/later") == ["3", "3"]
+
+
 async def redrive(gateway: GatewayProcess, wanted: dict[str, Any]) -> dict[str, Any]:
     import urllib.request
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
-from tests.harness import PATIENCE, GatewayProcess, Subscriber, running, send_batch
+from tests.harness import Subscriber, accepted, running, send_batch
 from tests.transports import BACKINGS, ON_MAIN, Backing, Mesh
 
 
@@ -29,12 +28,6 @@ spec: {{broker: {name}, subscriber: {{uri: "{url}/{name}"}}}}
     )
 
 
-async def accepted(gateway: GatewayProcess, broker: str) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while await send_batch(gateway, f"/default/{broker}", ["event"]) != 202:
-            await asyncio.sleep(0.05)
-
-
 @pytest.mark.parametrize("backing", [b for b in BACKINGS if b.variable], ids=lambda backing: backing.kind)
 async def test_a_broker_whose_channel_is_missing_is_refused_and_its_neighbour_serves(
     backing: Backing, tmp_path: Path
@@ -50,7 +43,7 @@ async def test_a_broker_whose_channel_is_missing_is_refused_and_its_neighbour_se
         )
         try:
             await gateway.start(until_ready=False)
-            await accepted(gateway, "there")
+            await accepted(gateway, "/default/there", "event")
             assert await send_batch(gateway, "/default/missing", ["event"]) == 503
             await subscriber.received(lambda requests: "/there" in {request.path for request in requests})
 

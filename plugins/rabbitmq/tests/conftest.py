@@ -48,7 +48,7 @@ async def make(own: str, unreadable: list[tuple[str, str]]) -> AsyncIterator[Cal
 
     def transport(**options: Any) -> RabbitTransport:
         given = {"url": os.environ.get("MESH_TEST_RABBITMQ", "amqp://localhost"), "prefix": own}
-        context = TransportContext("rabbit", None, on_unreadable=lambda *found: unreadable.append(found))
+        context = TransportContext(own, None, on_unreadable=lambda *found: unreadable.append(found))
         made.append(RabbitTransport(RabbitOptions(**given | options), context))
         return made[-1]
 

@@ -7,13 +7,11 @@ import base64
 import json
 import os
 import urllib.request
-import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
-from mesh_gateway_rabbitmq.options import RabbitOptions
 from mesh_gateway_rabbitmq.transport import RabbitTransport
 from pamqp import commands
 
@@ -28,10 +26,8 @@ from mesh_gateway.transport.contract import (
     Ensure,
     Purpose,
     Subscription,
-    TransportContext,
 )
 
-URL = os.environ.get("MESH_TEST_RABBITMQ", "")
 API = os.environ.get("MESH_TEST_RABBITMQ_API", "")
 TLS = os.environ.get("MESH_TEST_RABBITMQ_TLS", "")
 AUTHORITY = os.environ.get("MESH_TEST_CA", "")
@@ -40,29 +36,17 @@ PATIENCE = 30
 BROKER = ChannelSpec("n", "b")
 LETTERS = ChannelSpec("n", "b", Purpose.DEAD_LETTERS, groups=(OPERATORS,))
 
-pytestmark = pytest.mark.skipif(
-    not URL and os.environ.get("MESH_REQUIRE_SERVICES") != "1",
-    reason="no RabbitMQ: run scripts/services up rabbitmq and eval its env",
-)
+pytestmark = pytest.mark.usefixtures("url")
 
 Make = Callable[..., RabbitTransport]
 
 
-@pytest.fixture
-async def make() -> AsyncIterator[Make]:
-    """Makes transports with exchanges and queues of this test alone; deletes them at its end."""
-    prefix, made = f"t-{uuid.uuid4().hex[:8]}", []
-
-    def transport(**more: Any) -> RabbitTransport:
-        options = RabbitOptions.model_validate({"url": URL, "prefix": prefix} | more)
-        made.append(RabbitTransport(options, TransportContext(prefix, None)))
-        return made[-1]
-
-    yield transport
-    for one in made:
-        await one.close()
+@pytest.fixture(autouse=True)
+async def _nothing_left(own: str) -> AsyncIterator[None]:
+    """Deletes the exchanges and queues of this test at its end."""
+    yield
     for what in ("queues", "exchanges"):
-        for found in await api("GET", f"{what}/%2F?page=1&page_size=100&name={prefix}"):
+        for found in await api("GET", f"{what}/%2F?page=1&page_size=100&name={own}"):
             await api("DELETE", f"{what}/%2F/{quote(found['name'], safe='')}")
 
 
@@ -148,8 +132,8 @@ async def test_a_wrong_password_is_named_and_not_shown(make: Make):
     assert "canary-word" not in str(raised.value)
 
 
-async def test_a_virtual_host_that_is_not_there_is_named(make: Make):
-    where = urlsplit(URL)
+async def test_a_virtual_host_that_is_not_there_is_named(make: Make, url: str):
+    where = urlsplit(url)
     with pytest.raises(NotPermitted, match="nowhere"):
         await make(url=where._replace(path="/nowhere").geturl()).open()
 
