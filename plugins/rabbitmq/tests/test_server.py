@@ -1,0 +1,310 @@
+"""Against the real server: who we are, how our messages lie in its queues, and what others put there."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from mesh_gateway_rabbitmq import fields, frames
+from mesh_gateway_rabbitmq.link import Link
+from mesh_gateway_rabbitmq.publisher import Confirming
+from mesh_gateway_rabbitmq.transport import RabbitTransport
+
+from mesh_gateway.errors import ConnectionLost, NotPermitted
+from mesh_gateway.testing.harness import ids, numbered, series
+from mesh_gateway.transport.contract import (
+    EARLIEST,
+    OPERATORS,
+    SHARED,
+    ChannelSpec,
+    Ensure,
+    Level,
+    Purpose,
+    Stored,
+)
+from plugins.rabbitmq.tests.beside import receive, until
+
+BROKER = ChannelSpec("n", "b")
+LETTERS = ChannelSpec("n", "b", Purpose.DEAD_LETTERS, groups=(OPERATORS,))
+PARKED = ChannelSpec("n", "b", Purpose.PARKED, trigger="t")
+KNATIVES = {"specversion": "1.0", "id": "k", "source": "/s", "type": "t"}
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+
+@pytest.fixture
+async def transport(make) -> RabbitTransport:
+    """Open, with a broker's channels."""
+    transport: RabbitTransport = make()
+    await transport.open()
+    for spec in (BROKER, LETTERS):
+        assert await transport.ensure(spec, Ensure.CREATE) == []
+    return transport
+
+
+@pytest.fixture
+def queue(own: str) -> str:
+    return f"{own}.n.b"
+
+
+async def letters_of(transport: RabbitTransport, count: int) -> list[Stored]:
+    """So many dead letters, as soon as they are there."""
+    found: list[Stored] = []
+
+    async def there() -> bool:
+        found[:] = await transport.browse(LETTERS.name, after=None, limit=100)
+        return len(found) >= count
+
+    await until(there)
+    return found
+
+
+async def put_raw(transport: RabbitTransport, exchange: str, properties: bytes, body: bytes) -> None:
+    """Publish what no client library would, and see that a queue took it."""
+    link = await Link.open(transport._address(), heartbeat=60, name="somebody else")
+    try:
+        confirming = await Confirming.open(link)
+        pending = confirming.send(exchange, [(properties, body)])
+        await pending.done
+        assert not pending.returned
+    finally:
+        await link.close()
+
+
+# ── who we are ───────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_wrong_password_is_named_and_not_shown(make):
+    transport = make(password="wrong-canary")
+
+    with pytest.raises(NotPermitted, match="does not allow us to log in") as raised:
+        await transport.open()
+
+    [check] = await transport.check()
+    assert (check.ok, check.level) == (False, Level.AUTH)
+    assert "wrong-canary" not in f"{raised.value}{check}"
+
+
+async def test_a_virtual_host_that_is_not_there_is_named(make, operator):
+    absent = f"{operator.vhost}-absent"
+    transport = make(url=f"{operator.url}-absent")
+
+    with pytest.raises(NotPermitted, match=f"{absent}.*not found"):
+        await transport.open()
+
+    [check] = await transport.check()
+    assert (check.ok, check.level) == (False, Level.AUTH)
+    assert absent in check.detail
+
+
+async def test_a_user_without_permissions_learns_what_is_missing(make, operator, own):
+    await operator.ask("PUT", f"users/{own}", {"password": "secret", "tags": ""})
+    try:
+        outside = make(username=own, password="secret")
+        with pytest.raises(NotPermitted, match=f"access to vhost '{operator.vhost}' refused"):
+            await outside.open()
+
+        await operator.ask(
+            "PUT", f"permissions/{operator.vhost}/{own}", {"configure": "^$", "write": "^$", "read": "^$"}
+        )
+        inside, owner = make(username=own, password="secret"), make()
+        await owner.open()
+        await owner.ensure(BROKER, Ensure.CREATE)
+        await inside.open()
+        for doing in (
+            lambda: inside.ensure(BROKER, Ensure.CREATE),
+            lambda: inside.publish(BROKER.name, series(1)),
+            lambda: inside.subscribe(BROKER.name, SHARED, EARLIEST),
+        ):
+            with pytest.raises(NotPermitted, match=f"{own}.n.b' in vhost '{operator.vhost}' refused"):
+                await doing()
+    finally:
+        await operator.ask("DELETE", f"users/{own}")
+
+
+async def test_tls_is_verified(make, operator):
+    url, authority = os.environ["MESH_TEST_RABBITMQ_TLS"], os.environ["MESH_TEST_CA"]
+    url = url.rstrip("/") + "/" + operator.vhost
+    trusting = make(url=url, tls={"caFile": authority})
+    await trusting.open()
+    await trusting.ensure(BROKER, Ensure.CREATE)
+    await trusting.publish(BROKER.name, series(1))
+    assert all(check.ok for check in await trusting.check())
+
+    for tls in ({}, None):
+        with pytest.raises(NotPermitted, match="not trusted"):
+            await make(url=url, tls=tls).open()
+
+
+async def test_an_authority_that_cannot_be_read_is_named(make, tmp_path):
+    (tmp_path / "ca.pem").write_text("nothing of the sort")
+
+    for file in ("ca.pem", "absent.pem"):
+        with pytest.raises(NotPermitted, match="TLS of RabbitMQ cannot be set up"):
+            await make(tls={"caFile": str(tmp_path / file)}).open()
+
+
+async def test_the_wrong_one_of_the_two_ports_is_no_way_in(make, operator):
+    plain, secure = operator.url, os.environ["MESH_TEST_RABBITMQ_TLS"]
+
+    for url in (plain.replace("amqp://", "amqps://"), secure.replace("amqps://", "amqp://")):
+        with pytest.raises(ConnectionLost):
+            await make(url=url).open()
+
+
+# ── how our messages lie there ───────────────────────────────────────────────────────────────
+
+
+async def test_a_message_is_persistent_and_its_id_is_fresh_for_every_attempt(transport, operator, queue):
+    for _ in range(2):
+        await transport.publish(BROKER.name, [numbered("same"), numbered("same")])
+
+    found = [message["properties"] for message in await operator.peek(queue, 10)]
+
+    assert [properties["delivery_mode"] for properties in found] == [2] * 4
+    assert {properties["headers"]["ce-id"] for properties in found} == {"same"}
+    names = {properties["message_id"] for properties in found}
+    assert len(names) == 4
+    assert "same" not in names
+
+
+async def test_queues_are_replicated_and_limit_no_deliveries_and_dead_letters_are_a_stream(
+    transport, operator, queue
+):
+    await transport.ensure(PARKED, Ensure.CREATE)
+
+    for name in (queue, f"{queue}:parked:t"):
+        found = await operator.queue(name)
+        assert (found["type"], found["durable"], found["auto_delete"]) == ("quorum", True, False)
+        assert found["arguments"] == {"x-queue-type": "quorum", "x-delivery-limit": -1}
+    letters = await operator.queue(f"{queue}:dead-letters.operators")
+    assert (letters["type"], letters["durable"]) == ("stream", True)
+
+
+async def test_publishing_and_consuming_have_a_connection_each(transport, operator, queue):
+    await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    await transport.publish(BROKER.name, series(1))
+
+    async def confirming() -> set[str]:
+        channels = await operator.ask("GET", f"vhosts/{operator.vhost}/channels")
+        return {channel["connection_details"]["name"] for channel in channels if channel.get("confirm")}
+
+    async def known() -> bool:
+        return bool(await confirming()) and bool((await operator.queue(queue)).get("consumer_details"))
+
+    await until(known)
+    [consumer] = (await operator.queue(queue))["consumer_details"]
+    connections = await operator.connections()
+    assert await confirming() == {connections["publish"]}
+    assert consumer["channel_details"]["connection_name"] == connections["consume"]
+    assert connections["publish"] != connections["consume"]
+
+
+async def test_what_differs_from_the_documents_is_told_and_left_as_it_is(make, operator, queue):
+    await operator.ask(
+        "PUT", f"queues/{operator.vhost}/{queue}", {"durable": True, "arguments": {"x-queue-type": "classic"}}
+    )
+    transport = make()
+    await transport.open()
+
+    [drift] = await transport.ensure(BROKER, Ensure.CREATE)
+
+    assert (drift.what, "x-queue-type: quorum" in drift.wanted) == (f"queue {queue}", True)
+    assert "x-queue-type" in drift.found
+    assert (await operator.queue(queue))["type"] == "classic"
+
+
+# ── what others put there ────────────────────────────────────────────────────────────────────
+
+
+async def test_junk_is_parked_with_its_bytes_and_the_queue_goes_on(transport, operator, queue, unreadable):
+    await transport.publish(BROKER.name, series(1, "before"))
+    await operator.put(queue, b"\x00junk\xff", headers={"origin": "legacy"}, content_type="x/y")
+    await operator.put(queue, b"half", headers={"ce-specversion": "1.0"}, message_id="theirs")
+    await operator.put(queue, b"[" * 50_000, content_type="application/cloudevents+json")
+    await transport.publish(BROKER.name, series(1, "after"))
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    found = await receive(subscription, 2)
+    await subscription.settle(found)
+    letters = [letter.event for letter in await letters_of(transport, 3)]
+    await subscription.close()
+
+    assert ids(found) == ["before0", "after0"]
+    by_data = {letter.data: letter.attributes for letter in letters}
+    assert by_data.keys() == {b"\x00junk\xff", b"half", b"[" * 50_000}
+    assert by_data[b"\x00junk\xff"]["meshheaders"] == '{"origin": "legacy", "(content_type)": "x/y"}'
+    assert (by_data[b"half"]["id"], "id: missing" in by_data[b"half"]["meshreason"]) == ("theirs", True)
+    assert [channel for channel, _ in unreadable] == [BROKER.name] * 3
+    assert (await transport.backlog(BROKER.name, SHARED)).events == 0, "the junk is settled too"
+
+
+async def test_junk_waits_unsettled_while_there_is_nowhere_to_park_it(make, operator, queue, unreadable):
+    transport = make()
+    await transport.open()
+    await transport.ensure(BROKER, Ensure.CREATE)
+    await operator.put(queue, b"junk")
+    await transport.publish(BROKER.name, series(1))
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    await subscription.settle(await receive(subscription, 1))
+    await subscription.close()
+
+    async def back() -> bool:
+        return (await transport.backlog(BROKER.name, SHARED)).events == 1
+
+    await until(back)
+    [message] = await operator.peek(queue, 10)
+    assert message["payload"] == "anVuaw=="
+    assert unreadable == []
+
+
+async def test_headers_whose_names_are_no_text_are_junk(transport, queue):
+    table = b"\x02\xff\xfeS\x00\x00\x00\x01x"
+    properties = frames.struct.pack(">HI", fields.HEADERS, len(table)) + table
+    await put_raw(transport, queue, properties, b"junk")
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    assert await subscription.receive(10) == []
+
+    [letter] = await letters_of(transport, 1)
+    assert letter.event.data == b"junk"
+    assert "cannot be read" in letter.event.attributes["meshreason"]
+
+
+@pytest.mark.parametrize("prefix", ["", "ce-", "cloudEvents:", "cloudEvents_"])
+async def test_attributes_are_read_as_others_write_them(transport, operator, queue, prefix):
+    given = {prefix + name: value for name, value in KNATIVES.items()}
+    given |= {f"{prefix}flag": True, f"{prefix}count": 3}
+    await operator.put(queue, b'{"a": 1}', headers=given, content_type="application/json")
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    [delivery] = await receive(subscription, 1)
+
+    assert dict(delivery.event.attributes) == KNATIVES | {
+        "flag": "true",
+        "count": "3",
+        "datacontenttype": "application/json",
+    }
+    assert delivery.event.data == b'{"a": 1}'
+
+
+async def test_what_knatives_broker_adds_is_no_attribute(transport, operator, queue):
+    beside = {"time": "0001-01-01T00:00:00Z", "traceparent": "00-x", "content-type": "text/plain", "x-y": 1}
+    await operator.put(queue, b"hello", headers=KNATIVES | beside, content_type="text/plain")
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    [delivery] = await receive(subscription, 1)
+
+    assert dict(delivery.event.attributes) == KNATIVES | {"datacontenttype": "text/plain"}
+
+
+async def test_a_structured_message_of_somebody_else_is_read(transport, operator, queue):
+    body = b'{"specversion": "1.0", "id": "k", "source": "/s", "type": "t", "count": 3, "data": [1, 2.50]}'
+    await operator.put(queue, body, content_type="application/cloudevents+json; charset=utf-8")
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    [delivery] = await receive(subscription, 1)
+
+    assert (delivery.event.id, delivery.event.attributes["count"]) == ("k", "3")
+    assert delivery.event.data == b"[1, 2.50]"
