@@ -259,6 +259,39 @@ async def test_junk_waits_unsettled_while_there_is_nowhere_to_park_it(make, oper
     assert unreadable == []
 
 
+@pytest.mark.parametrize("name", ["a\nb", "\x00", "\ufffe"])
+async def test_junk_whose_id_no_attribute_can_hold_is_parked_all_the_same(transport, operator, queue, name):
+    await operator.put(queue, b"junk", message_id=name)
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    assert await subscription.receive(10) == []
+
+    [letter] = await letters_of(transport, 1)
+    assert letter.event.data == b"junk"
+
+
+async def test_junk_without_an_id_has_the_same_one_when_it_comes_again(make, operator, queue):
+    transport = make()
+    await transport.open()
+    await transport.ensure(BROKER, Ensure.CREATE)
+    await operator.put(queue, b"junk", headers={"n": 1})
+    for _ in range(2):  # handed out, not parked, and given back
+        subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+        assert await subscription.receive(10) == []
+        await subscription.close()
+    await transport.ensure(LETTERS, Ensure.CREATE)
+
+    await operator.put(queue, b"junk", headers={"n": 1})
+    await operator.put(queue, b"junk", headers={"n": 2})
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    assert await subscription.receive(10) == []
+
+    found = [letter.event.attributes for letter in await letters_of(transport, 3)]
+    assert len(found) == 3
+    assert len({attributes["id"] for attributes in found}) == 2
+    assert len({(attributes["id"], attributes["meshheaders"]) for attributes in found}) == 2
+
+
 async def test_headers_whose_names_are_no_text_are_junk(transport, queue):
     table = b"\x02\xff\xfeS\x00\x00\x00\x01x"
     properties = frames.struct.pack(">HI", fields.HEADERS, len(table)) + table
