@@ -21,7 +21,6 @@ from mesh_gateway.errors import (
     EventTooLarge,
     NotPermitted,
     PublishError,
-    StoreFull,
     TransportError,
 )
 from mesh_gateway.event import Event
@@ -61,6 +60,7 @@ class Confirming:
         self._nonce = uuid.uuid4().hex
         channel.on_confirm = self._confirmed
         channel.on_return = self._came_back
+        channel.on_blocked = self._blocked
         channel.on_closed = self._closed
 
     @classmethod
@@ -103,6 +103,10 @@ class Confirming:
                 if pending.first <= int(tag) <= pending.last:
                     pending.returned[int(tag)] = why
 
+    def _blocked(self, error: TransportError) -> None:
+        if self._pending:
+            self.channel.discard(error)
+
     def _closed(self, error: TransportError) -> None:
         for pending in self._pending:
             if not pending.done.done():
@@ -128,9 +132,7 @@ class Publisher:
         """Durable in every queue of the exchange when it returns. Raises `PublishError`, `StoreFull` while the
         server is blocked, or another `TransportError` when nothing was sent.
         """
-        self._link.check()
-        if self._link.blocked is not None:
-            raise StoreFull(f"RabbitMQ takes no publishes at the moment: {self._link.blocked}", retry_after=5)
+        self._link.check_writable()
         confirming = await self._current()
         messages: list[tuple[bytes, bytes]] = []
         places: list[int] = []
@@ -210,9 +212,6 @@ class Publisher:
         """Close a channel whose confirms cannot be trusted; others that wait on it learn that nothing is known."""
         if self._confirming is confirming:
             self._confirming = None
-        confirming.channel.fail(
+        confirming.channel.discard(
             ConnectionLost("the channel was discarded: a confirm did not come", retry_after=1)
-        )
-        confirming.channel.link.send(
-            confirming.channel.number, commands.Channel.Close(200, "discarded", 0, 0)
         )
