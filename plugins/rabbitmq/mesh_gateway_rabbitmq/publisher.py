@@ -32,14 +32,21 @@ from mesh_gateway_rabbitmq.messages import encode
 class Pending:
     """The tags of one publish: which are open, which went wrong."""
 
-    __slots__ = ("done", "first", "last", "left", "rejected", "returned")
+    __slots__ = ("done", "exchange", "first", "last", "left", "rejected", "returned")
 
-    def __init__(self, first: int, count: int) -> None:
+    def __init__(self, exchange: str, first: int, count: int) -> None:
+        self.exchange = exchange
         self.first, self.last = first, first + count - 1
         self.left = set(range(first, first + count))
         self.rejected: set[int] = set()
         self.returned: dict[int, str] = {}
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def reason(self, error: TransportError) -> TransportError:
+        """What the end of the channel means here: of another's exchange that is gone we only know that we were cut off."""
+        if isinstance(error, ChannelGone | NotPermitted) and f"'{self.exchange}'" not in str(error):
+            return ConnectionLost(f"its channel was closed meanwhile: {error}", retry_after=1)
+        return error
 
     def confirm(self, tags: set[int], *, good: bool) -> None:
         """The server has spoken about these."""
@@ -68,6 +75,7 @@ class Confirming:
         """A channel of its own. Raises `TransportError`."""
         channel = await link.channel()
         await channel.call(commands.Confirm.Select(), commands.Confirm.SelectOk, "ask for confirms")
+        channel.doing = "publish"
         return cls(channel)
 
     def message_id(self, offset: int) -> bytes:
@@ -79,7 +87,7 @@ class Confirming:
     def send(self, exchange: str, messages: Sequence[tuple[bytes, bytes]]) -> Pending:
         """Write them all. Raises `TransportError` when the channel is over."""
         self.channel.check()
-        pending = Pending(self._next, len(messages))
+        pending = Pending(exchange, self._next, len(messages))
         self._next += len(messages)
         self._pending.append(pending)
         link = self.channel.link
@@ -110,7 +118,7 @@ class Confirming:
     def _closed(self, error: TransportError) -> None:
         for pending in self._pending:
             if not pending.done.done():
-                pending.done.set_exception(error)
+                pending.done.set_exception(pending.reason(error))
                 pending.done.exception()  # whoever waited may be gone
         self._pending.clear()
 

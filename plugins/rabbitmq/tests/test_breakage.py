@@ -172,6 +172,24 @@ async def test_an_event_that_the_queue_refuses_is_not_accepted(transport, operat
     assert "did not store it" in str(found[0])
 
 
+async def test_a_deleted_exchange_is_named_and_takes_no_other_publish_with_it(transport, operator, queue):
+    await transport.ensure(OTHER, Ensure.CREATE)
+    await operator.delete_exchange(queue)
+
+    gone, *rest = await asyncio.gather(
+        transport.publish(BROKER.name, series(1)),
+        *(transport.publish(OTHER.name, series(1, str(n))) for n in range(20)),
+        return_exceptions=True,
+    )
+
+    assert isinstance(gone, ChannelGone)
+    assert "cannot publish" in str(gone)
+    assert queue in str(gone)
+    for outcome in rest:  # what went over the same AMQP channel is not known, which is another matter
+        assert outcome is None or (isinstance(outcome, PublishError) and outcome.unknown == {0})
+    await transport.publish(OTHER.name, series(1))
+
+
 async def test_a_connection_lost_in_the_middle_of_a_publish_leaves_its_outcome_unknown(
     make, operator, queue, proxy
 ):
