@@ -122,7 +122,7 @@ class RabbitTransport:
             return [
                 Check("rabbitmq", Level.CONNECT, ok=False, detail=str(error), hint="look at the option url")
             ]
-        blocked = link.blocked
+        blocked = None if self._publishing is None else self._publishing.blocked
         await link.close()
         return [
             Check("rabbitmq", Level.CONNECT, ok=True, detail=f"{where} answers"),
@@ -131,7 +131,7 @@ class RabbitTransport:
                 "rabbitmq",
                 Level.TOPOLOGY,
                 ok=blocked is None,
-                detail="takes publishes" if blocked is None else f"takes no publishes: {blocked}",
+                detail="no alarm is known" if blocked is None else f"takes no publishes: {blocked}",
                 hint="" if blocked is None else "free memory or disk on the server",
             ),
         ]

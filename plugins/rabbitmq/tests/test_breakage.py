@@ -136,6 +136,16 @@ async def test_dead_letters_are_shown_during_an_alarm_and_reading_goes_on(transp
     assert await transport.remove(LETTERS.name, [found[0].position]) == 1
 
 
+async def test_a_check_tells_of_an_alarm_that_a_publish_has_met(transport, operator):
+    await alarmed(operator, transport, "disk")
+
+    [failed] = [check for check in await transport.check() if not check.ok]
+
+    assert failed.level == Level.TOPOLOGY
+    assert "takes no publishes" in failed.detail
+    await operator.alarm("disk", on=False)
+
+
 # ── publishing ───────────────────────────────────────────────────────────────────────────────
 
 
