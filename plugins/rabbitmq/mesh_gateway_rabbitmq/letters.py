@@ -11,7 +11,7 @@ from contextlib import aclosing
 
 from pamqp import commands
 
-from mesh_gateway.errors import ConnectionLost, InvalidEvent, TransportError, Unsupported
+from mesh_gateway.errors import ConnectionLost, InvalidEvent, StoreFull, TransportError, Unsupported
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import Stored
 from mesh_gateway.wire.unreadable import wrapped
@@ -46,11 +46,14 @@ class Letters:
         self._alive: dict[int, float] = {}
         self._turn = asyncio.Lock()
 
-    async def browse(self, link: Link, after: str | None, limit: int) -> list[Stored]:
+    async def browse(self, link: Link, writing: Link, after: str | None, limit: int) -> list[Stored]:
         """Up to `limit` letters behind position `after`, oldest first. Raises `TransportError`."""
         begin = 0 if after is None else _number(after) + 1
         async with self._turn:
-            await self._catch_up(link, exactly=True)
+            try:
+                await self._catch_up(link, writing)
+            except StoreFull:  # no mark can be written now, and knowing nearly all is better than nothing
+                await self._catch_up(link, None)
             wanted = sorted(offset for offset in self._alive if offset >= begin)[:limit]
             if not wanted:
                 return []
@@ -62,14 +65,14 @@ class Letters:
                         found.append(Stored(str(offset), event, self._alive[offset]))
             return found
 
-    async def remove(self, link: Link, positions: Sequence[str]) -> int:
+    async def remove(self, link: Link, writing: Link, positions: Sequence[str]) -> int:
         """Take these out; how many were there. Durable when it returns. Raises `TransportError`."""
         async with self._turn:
-            await self._catch_up(link, exactly=True)
+            await self._catch_up(link, writing)
             gone = {offset for offset in map(_number, positions) if offset in self._alive}
             if not gone:
                 return 0
-            await self._note(link, REMOVED, written(gone))
+            await self._note(writing, REMOVED, written(gone))
             for offset in gone:
                 del self._alive[offset]
             return len(gone)
@@ -77,16 +80,17 @@ class Letters:
     async def count(self, link: Link) -> tuple[int, float | None]:
         """How many there are, and when the oldest came. Raises `TransportError`."""
         async with self._turn:
-            await self._catch_up(link, exactly=False)
+            await self._catch_up(link, None)
             return len(self._alive), min(self._alive.values(), default=None)
 
-    async def _catch_up(self, link: Link, *, exactly: bool) -> None:
+    async def _catch_up(self, link: Link, writing: Link | None) -> None:
         """Know what has come. The server says only every few seconds how long a stream is: to know it exactly a mark
         is written and read back, else reading ends when nothing more comes for a moment.
         """
-        mark = uuid.uuid4().bytes if exactly else None
-        if mark is not None:
-            await self._note(link, MARK, mark)
+        mark = None
+        if writing is not None:
+            mark = uuid.uuid4().bytes
+            await self._note(writing, MARK, mark)
         async with aclosing(_entries(link, self._queue, self._next, mark=mark)) as entries:
             async for offset, properties, _ in entries:
                 self._next = offset + 1
@@ -97,9 +101,13 @@ class Letters:
                 elif MARK not in properties.headers:
                     self._alive[offset] = float(properties.timestamp or 0)
 
-    async def _note(self, link: Link, header: str, text: bytes) -> None:
-        """Write a message of our own into the stream; durable when it returns. Raises `TransportError`."""
-        confirming = await Confirming.open(link)
+    async def _note(self, writing: Link, header: str, text: bytes) -> None:
+        """Write a message of our own into the stream; durable when it returns. Raises `TransportError`.
+
+        Never over the connection that consumes: a server with an alarm reads nothing more of one that publishes.
+        """
+        writing.check_writable()
+        confirming = await Confirming.open(writing)
         try:
             note = fields.write(None, [(header.encode(), text)], confirming.message_id(0), 0)
             pending = confirming.send(self._exchange, [(note, b"")])
@@ -110,7 +118,7 @@ class Letters:
         except TimeoutError:
             raise ConnectionLost(f"RabbitMQ has not confirmed a note in the stream {self._queue}") from None
         finally:
-            await confirming.channel.close()
+            confirming.channel.discard(ConnectionLost("the channel is closed"))
 
     def _event(self, offset: int, properties: fields.Properties, body: bytes) -> Event:
         """The letter; what somebody else wrote here and is no event is shown as it is."""

@@ -20,7 +20,7 @@ from pamqp import exceptions as pamqp_errors
 from pamqp import frame as pamqp_frame
 from pamqp.header import ProtocolHeader
 
-from mesh_gateway.errors import ConnectionLost, NotPermitted, TransportError
+from mesh_gateway.errors import ConnectionLost, NotPermitted, StoreFull, TransportError
 from mesh_gateway_rabbitmq import faults, frames
 
 OPEN_SECONDS = 4.5
@@ -31,6 +31,10 @@ CALL_SECONDS = 15.0
 
 CLOSE_SECONDS = 2.0
 """For the server to answer that we leave."""
+
+ALARM_SECONDS = 1.0
+"""After an alarm, for the confirms of what the server had read before: those are on their way. The rest lies unread
+until the alarm is over."""
 
 FRAME_MAX = 131_072
 """Bytes of a frame that we ask for: RabbitMQ's own default."""
@@ -177,6 +181,15 @@ class Link(asyncio.Protocol):
         if self.lost is not None:
             raise self.lost
 
+    def check_writable(self) -> None:
+        """Raises `StoreFull` while the server takes no publishes, and why the connection is lost, if it is."""
+        self.check()
+        if self.blocked is not None:
+            raise self._full()
+
+    def _full(self) -> StoreFull:
+        return StoreFull(f"RabbitMQ takes no publishes at the moment: {self.blocked}", retry_after=5)
+
     def send(self, channel: int, method: base.Frame) -> None:
         """Write one method."""
         self._write(pamqp_frame.marshal(method, channel))
@@ -271,10 +284,17 @@ class Link(asyncio.Protocol):
         for channel in (self._control, *tuple(self._channels.values())):
             channel.fail(error)
 
+    def _end_publishes(self) -> None:
+        """Nobody waits for the end of an alarm."""
+        if self.blocked is not None and self.lost is None:
+            for channel in tuple(self._channels.values()):
+                channel.on_blocked(self._full())
+
     def on_control(self, method: base.Frame) -> bool:
         """A method of channel 0 that nobody asked for."""
         if isinstance(method, commands.Connection.Blocked):
             self.blocked = method.reason or "an alarm"
+            self._loop.call_later(ALARM_SECONDS, self._end_publishes)
         elif isinstance(method, commands.Connection.Unblocked):
             self.blocked = None
         elif isinstance(method, commands.Connection.Close):
@@ -300,6 +320,7 @@ class Channel:
         self.on_return: Callable[[bytes, str], None] = lambda properties, why: None
         self.on_confirm: Callable[[int, bool, bool], None] = lambda tag, multiple, good: None
         self.on_cancel: Callable[[], None] = lambda: None
+        self.on_blocked: Callable[[TransportError], None] = lambda error: None
         self.on_closed: Callable[[TransportError], None] = lambda error: None
         self._turn = asyncio.Lock()
         self._waiting: asyncio.Future[base.Frame] | None = None
@@ -349,6 +370,12 @@ class Channel:
                 )
             self.closed = ConnectionLost("the channel is closed")
         self.link.forget(self.number)
+
+    def discard(self, error: TransportError) -> None:
+        """Close this channel without waiting for the server, which may read nothing of ours for now."""
+        self.fail(error)
+        if self.link.lost is None:
+            self.link.send(self.number, commands.Channel.Close(200, "discarded", 0, 0))
 
     def check(self) -> None:
         """Raises why this channel, or its connection, is over."""

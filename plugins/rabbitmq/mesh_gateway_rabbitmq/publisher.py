@@ -21,7 +21,6 @@ from mesh_gateway.errors import (
     EventTooLarge,
     NotPermitted,
     PublishError,
-    StoreFull,
     TransportError,
 )
 from mesh_gateway.event import Event
@@ -33,14 +32,21 @@ from mesh_gateway_rabbitmq.messages import encode
 class Pending:
     """The tags of one publish: which are open, which went wrong."""
 
-    __slots__ = ("done", "first", "last", "left", "rejected", "returned")
+    __slots__ = ("done", "exchange", "first", "last", "left", "rejected", "returned")
 
-    def __init__(self, first: int, count: int) -> None:
+    def __init__(self, exchange: str, first: int, count: int) -> None:
+        self.exchange = exchange
         self.first, self.last = first, first + count - 1
         self.left = set(range(first, first + count))
         self.rejected: set[int] = set()
         self.returned: dict[int, str] = {}
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def reason(self, error: TransportError) -> TransportError:
+        """What the end of the channel means here: of another's exchange that is gone we only know that we were cut off."""
+        if isinstance(error, ChannelGone | NotPermitted) and f"'{self.exchange}'" not in str(error):
+            return ConnectionLost(f"its channel was closed meanwhile: {error}", retry_after=1)
+        return error
 
     def confirm(self, tags: set[int], *, good: bool) -> None:
         """The server has spoken about these."""
@@ -61,6 +67,7 @@ class Confirming:
         self._nonce = uuid.uuid4().hex
         channel.on_confirm = self._confirmed
         channel.on_return = self._came_back
+        channel.on_blocked = self._blocked
         channel.on_closed = self._closed
 
     @classmethod
@@ -68,6 +75,7 @@ class Confirming:
         """A channel of its own. Raises `TransportError`."""
         channel = await link.channel()
         await channel.call(commands.Confirm.Select(), commands.Confirm.SelectOk, "ask for confirms")
+        channel.doing = "publish"
         return cls(channel)
 
     def message_id(self, offset: int) -> bytes:
@@ -79,7 +87,7 @@ class Confirming:
     def send(self, exchange: str, messages: Sequence[tuple[bytes, bytes]]) -> Pending:
         """Write them all. Raises `TransportError` when the channel is over."""
         self.channel.check()
-        pending = Pending(self._next, len(messages))
+        pending = Pending(exchange, self._next, len(messages))
         self._next += len(messages)
         self._pending.append(pending)
         link = self.channel.link
@@ -103,10 +111,14 @@ class Confirming:
                 if pending.first <= int(tag) <= pending.last:
                     pending.returned[int(tag)] = why
 
+    def _blocked(self, error: TransportError) -> None:
+        if self._pending:
+            self.channel.discard(error)
+
     def _closed(self, error: TransportError) -> None:
         for pending in self._pending:
             if not pending.done.done():
-                pending.done.set_exception(error)
+                pending.done.set_exception(pending.reason(error))
                 pending.done.exception()  # whoever waited may be gone
         self._pending.clear()
 
@@ -128,9 +140,7 @@ class Publisher:
         """Durable in every queue of the exchange when it returns. Raises `PublishError`, `StoreFull` while the
         server is blocked, or another `TransportError` when nothing was sent.
         """
-        self._link.check()
-        if self._link.blocked is not None:
-            raise StoreFull(f"RabbitMQ takes no publishes at the moment: {self._link.blocked}", retry_after=5)
+        self._link.check_writable()
         confirming = await self._current()
         messages: list[tuple[bytes, bytes]] = []
         places: list[int] = []
@@ -210,9 +220,6 @@ class Publisher:
         """Close a channel whose confirms cannot be trusted; others that wait on it learn that nothing is known."""
         if self._confirming is confirming:
             self._confirming = None
-        confirming.channel.fail(
+        confirming.channel.discard(
             ConnectionLost("the channel was discarded: a confirm did not come", retry_after=1)
-        )
-        confirming.channel.link.send(
-            confirming.channel.number, commands.Channel.Close(200, "discarded", 0, 0)
         )

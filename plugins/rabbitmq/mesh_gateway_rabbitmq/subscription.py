@@ -6,13 +6,15 @@ server ─▶ arrived ─▶ receive ─▶ settle ─▶ one acknowledgement fo
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
 import logging
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from pamqp import commands
 
+from mesh_gateway import attributes as rules
 from mesh_gateway.errors import ChannelGone, ConnectionLost, InvalidEvent, TransportError, Unsupported
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import Delivery
@@ -32,6 +34,9 @@ and a message may be large."""
 
 RETRY_SECONDS = 1.0
 """Before an unreadable message that could not be parked is tried again."""
+
+COUNTS = frozenset({"x-delivery-count", "x-acquired-count"})
+"""Headers that the server writes anew each time it hands a message out."""
 
 Arrived = tuple[int, bytes, bytes]
 
@@ -227,15 +232,19 @@ class RabbitSubscription:
 
 
 def _as_letter(channel: str, raw: bytes, body: bytes, why: str) -> Event:
-    try:
+    headers: dict[str, str] = {}
+    message_id = None
+    with contextlib.suppress(fields.BadFields):
         properties = fields.read(raw)
-    except fields.BadFields:
-        return wrapped(body, channel=channel, position=f"{time.time():.6f}", why=why, headers={})
-    headers = {
-        name: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-        for name, value in properties.headers.items()
-    }
-    if properties.content_type is not None:
-        headers["(content_type)"] = properties.content_type
-    position = properties.message_id or f"{properties.timestamp or time.time():.6f}"
-    return wrapped(body, channel=channel, position=position, why=why, headers=headers)
+        headers = {
+            name: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+            for name, value in properties.headers.items()
+            if name not in COUNTS
+        }
+        if properties.content_type is not None:
+            headers["(content_type)"] = properties.content_type
+        message_id = properties.message_id
+    if not message_id or not rules.is_text(message_id):
+        # A queue has no offsets: the content itself has to say which message it is.
+        message_id = hashlib.sha256(repr(headers).encode() + body).hexdigest()[:32]
+    return wrapped(body, channel=channel, position=message_id, why=why, headers=headers)

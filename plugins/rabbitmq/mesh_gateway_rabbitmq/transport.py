@@ -122,7 +122,7 @@ class RabbitTransport:
             return [
                 Check("rabbitmq", Level.CONNECT, ok=False, detail=str(error), hint="look at the option url")
             ]
-        blocked = link.blocked
+        blocked = None if self._publishing is None else self._publishing.blocked
         await link.close()
         return [
             Check("rabbitmq", Level.CONNECT, ok=True, detail=f"{where} answers"),
@@ -131,7 +131,7 @@ class RabbitTransport:
                 "rabbitmq",
                 Level.TOPOLOGY,
                 ok=blocked is None,
-                detail="takes publishes" if blocked is None else f"takes no publishes: {blocked}",
+                detail="no alarm is known" if blocked is None else f"takes no publishes: {blocked}",
                 hint="" if blocked is None else "free memory or disk on the server",
             ),
         ]
@@ -220,9 +220,8 @@ class RabbitTransport:
 
     async def publish(self, channel: str, events: Sequence[Event]) -> None:
         """As `Transport.publish`."""
-        if self._publishing is None:
-            raise ConnectionLost("RabbitMQ is not connected", retry_after=1)
-        self._reading().check()
+        self._writing()
+        self._reading()
         await self._publisher.publish(self._exchange(channel), events)
 
     async def subscribe(self, channel: str, group: str, start: Start) -> RabbitSubscription:
@@ -261,11 +260,11 @@ class RabbitTransport:
 
     async def browse(self, channel: str, *, after: str | None, limit: int) -> Sequence[Stored]:
         """As `Browsable.browse`, for dead letters."""
-        return await self._stream(channel).browse(self._reading(), after, limit)
+        return await self._stream(channel).browse(self._reading(), self._writing(), after, limit)
 
     async def remove(self, channel: str, positions: Sequence[str]) -> int:
         """As `Removable.remove`, for dead letters."""
-        return await self._stream(channel).remove(self._reading(), positions)
+        return await self._stream(channel).remove(self._reading(), self._writing(), positions)
 
     async def backlog(self, channel: str, group: str) -> Backlog:
         """As `Measurable.backlog`; what another gateway holds at this moment is not counted."""
@@ -315,6 +314,12 @@ class RabbitTransport:
                 channel, self._exchange(channel), self._queue(channel, OPERATORS)
             )
         return found
+
+    def _writing(self) -> Link:
+        if self._publishing is None:
+            raise ConnectionLost("RabbitMQ is not connected", retry_after=1)
+        self._publishing.check()
+        return self._publishing
 
     def _reading(self) -> Link:
         if self._consuming is None:

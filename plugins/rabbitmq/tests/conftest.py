@@ -1,4 +1,4 @@
-"""Transports over the real server, with exchanges and queues of each test's own."""
+"""Transports over the real server, in a virtual host of each module's own, with names of each test's own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mesh_gateway_rabbitmq.options import RabbitOptions
 from mesh_gateway_rabbitmq.transport import RabbitTransport
 
 from mesh_gateway.transport.contract import TransportContext
+from plugins.rabbitmq.tests.beside import Operator
 
 
 def server(variable: str = "MESH_TEST_RABBITMQ") -> str:
@@ -24,9 +25,15 @@ def server(variable: str = "MESH_TEST_RABBITMQ") -> str:
     return found
 
 
-@pytest.fixture
-def url() -> str:
-    return server()
+@pytest.fixture(scope="module")
+async def operator() -> AsyncIterator[Operator]:
+    """A virtual host for one module of tests; it is gone afterwards."""
+    found = Operator(server("MESH_TEST_RABBITMQ_API"), server(), f"t{uuid.uuid4().hex[:10]}")
+    await found.ask("PUT", f"vhosts/{found.vhost}", {"description": "of a test; may be deleted"})
+    try:
+        yield found
+    finally:
+        await found.ask("DELETE", f"vhosts/{found.vhost}")
 
 
 @pytest.fixture
@@ -42,13 +49,15 @@ def unreadable() -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-async def make(own: str, unreadable: list[tuple[str, str]]) -> AsyncIterator[Callable[..., RabbitTransport]]:
+async def make(
+    own: str, operator: Operator, unreadable: list[tuple[str, str]]
+) -> AsyncIterator[Callable[..., RabbitTransport]]:
     """Makes transports; they are closed at the end."""
     made: list[RabbitTransport] = []
 
     def transport(**options: Any) -> RabbitTransport:
-        given = {"url": os.environ.get("MESH_TEST_RABBITMQ", "amqp://localhost"), "prefix": own}
-        context = TransportContext(own, None, on_unreadable=lambda *found: unreadable.append(found))
+        given = {"url": operator.url, "prefix": own}
+        context = TransportContext("rabbit", None, on_unreadable=lambda *found: unreadable.append(found))
         made.append(RabbitTransport(RabbitOptions(**given | options), context))
         return made[-1]
 

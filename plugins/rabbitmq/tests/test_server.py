@@ -1,303 +1,350 @@
-"""What only a real RabbitMQ can show: who may come in, what a queue is, whose messages are read, and how it ends."""
+"""Against the real server: who we are, how our messages lie in its queues, and what others put there."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import json
 import os
-import urllib.request
-from collections.abc import AsyncIterator, Callable
-from typing import Any
-from urllib.parse import quote, urlsplit
 
 import pytest
+from mesh_gateway_rabbitmq import fields, frames
+from mesh_gateway_rabbitmq.link import Link
+from mesh_gateway_rabbitmq.publisher import Confirming
 from mesh_gateway_rabbitmq.transport import RabbitTransport
-from pamqp import commands
 
-from mesh_gateway.errors import ChannelGone, ConnectionLost, NotPermitted, PublishError, StoreFull
-from mesh_gateway.event import Event
+from mesh_gateway.errors import ConnectionLost, NotPermitted
+from mesh_gateway.testing.harness import ids, numbered, series
 from mesh_gateway.transport.contract import (
     EARLIEST,
     OPERATORS,
     SHARED,
     ChannelSpec,
-    Delivery,
     Ensure,
+    Level,
     Purpose,
-    Subscription,
+    Stored,
 )
-
-API = os.environ.get("MESH_TEST_RABBITMQ_API", "")
-TLS = os.environ.get("MESH_TEST_RABBITMQ_TLS", "")
-AUTHORITY = os.environ.get("MESH_TEST_CA", "")
-PATIENCE = 30
+from plugins.rabbitmq.tests.beside import receive, until
 
 BROKER = ChannelSpec("n", "b")
 LETTERS = ChannelSpec("n", "b", Purpose.DEAD_LETTERS, groups=(OPERATORS,))
+PARKED = ChannelSpec("n", "b", Purpose.PARKED, trigger="t")
+KNATIVES = {"specversion": "1.0", "id": "k", "source": "/s", "type": "t"}
 
-pytestmark = pytest.mark.usefixtures("url")
-
-Make = Callable[..., RabbitTransport]
-
-
-@pytest.fixture(autouse=True)
-async def _nothing_left(own: str) -> AsyncIterator[None]:
-    """Deletes the exchanges and queues of this test at its end."""
-    yield
-    for what in ("queues", "exchanges"):
-        for found in await api("GET", f"{what}/%2F?page=1&page_size=100&name={own}"):
-            await api("DELETE", f"{what}/%2F/{quote(found['name'], safe='')}")
+pytestmark = pytest.mark.usefixtures("operator")
 
 
 @pytest.fixture
-async def transport(make: Make) -> RabbitTransport:
-    """An open one, with a broker and its dead letters."""
-    transport = make()
+async def transport(make) -> RabbitTransport:
+    """Open, with a broker's channels."""
+    transport: RabbitTransport = make()
     await transport.open()
     for spec in (BROKER, LETTERS):
-        await transport.ensure(spec, Ensure.CREATE)
+        assert await transport.ensure(spec, Ensure.CREATE) == []
     return transport
 
 
-async def api(method: str, path: str, body: object = None) -> Any:
-    """One call of the management API; the items of a page."""
-    request = urllib.request.Request(
-        f"{API}/api/{path}",
-        method=method,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={
-            "authorization": "Basic " + base64.b64encode(b"guest:guest").decode(),
-            "content-type": "application/json",
-        },
-    )
-
-    def call() -> Any:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
-            text = response.read()
-        found = json.loads(text) if text else None
-        return found["items"] if isinstance(found, dict) and "items" in found else found
-
-    return await asyncio.to_thread(call)
+@pytest.fixture
+def queue(own: str) -> str:
+    return f"{own}.n.b"
 
 
-async def queue(transport: RabbitTransport, verb: str = "GET", more: str = "", body: object = None) -> Any:
-    """A call about the broker's queue."""
-    name = quote(transport._queue(BROKER.name, SHARED), safe="")
-    return await api(verb, f"queues/%2F/{name}{more}", body)
+async def letters_of(transport: RabbitTransport, count: int) -> list[Stored]:
+    """So many dead letters, as soon as they are there."""
+    found: list[Stored] = []
 
+    async def there() -> bool:
+        found[:] = await transport.browse(LETTERS.name, after=None, limit=100)
+        return len(found) >= count
 
-async def sent_by_somebody_else(transport: RabbitTransport, properties: object, payload: str) -> None:
-    message = {
-        "properties": properties, "payload": payload, "payload_encoding": "string", "routing_key": "",
-    }  # fmt: skip
-    exchange = quote(transport._exchange(BROKER.name), safe="")
-    assert (await api("POST", f"exchanges/%2F/{exchange}/publish", message))["routed"]
-
-
-async def connections(transport: RabbitTransport, count: int) -> list[dict[str, Any]]:
-    """Our connections as the server lists them, once there are so many: it gathers them every few seconds."""
-    name = transport._context.name
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            found = [
-                one
-                for one in await api("GET", "connections")
-                if name in one.get("client_properties", {}).get("connection_name", "")
-            ]
-            if len(found) == count:
-                return found
-            await asyncio.sleep(0.1)
-
-
-async def receive(subscription: Subscription, count: int) -> list[Delivery]:
-    found: list[Delivery] = []
-    async with asyncio.timeout(PATIENCE):
-        while len(found) < count:
-            found += await subscription.receive(count - len(found))
+    await until(there)
     return found
 
 
-def event(id: str = "1") -> Event:
-    return Event.new(type="t", source="/s", id=id, data=b"data")
+async def put_raw(transport: RabbitTransport, exchange: str, properties: bytes, body: bytes) -> None:
+    """Publish what no client library would, and see that a queue took it."""
+    link = await Link.open(transport._address(), heartbeat=60, name="somebody else")
+    try:
+        confirming = await Confirming.open(link)
+        pending = confirming.send(exchange, [(properties, body)])
+        await pending.done
+        assert not pending.returned
+    finally:
+        await link.close()
 
 
 # ── who we are ───────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_wrong_password_is_named_and_not_shown(make: Make):
-    with pytest.raises(NotPermitted) as raised:
-        await make(username="guest", password="canary-word").open()
+async def test_a_wrong_password_is_named_and_not_shown(make):
+    transport = make(password="wrong-canary")
 
-    assert "canary-word" not in str(raised.value)
+    with pytest.raises(NotPermitted, match="does not allow us to log in") as raised:
+        await transport.open()
 
-
-async def test_a_virtual_host_that_is_not_there_is_named(make: Make, url: str):
-    where = urlsplit(url)
-    with pytest.raises(NotPermitted, match="nowhere"):
-        await make(url=where._replace(path="/nowhere").geturl()).open()
+    [check] = await transport.check()
+    assert (check.ok, check.level) == (False, Level.AUTH)
+    assert "wrong-canary" not in f"{raised.value}{check}"
 
 
-async def test_tls_with_the_servers_authority_works(make: Make):
-    transport = make(url=TLS, tls={"caFile": AUTHORITY})
+async def test_a_virtual_host_that_is_not_there_is_named(make, operator):
+    absent = f"{operator.vhost}-absent"
+    transport = make(url=f"{operator.url}-absent")
+
+    with pytest.raises(NotPermitted, match=f"{absent}.*not found"):
+        await transport.open()
+
+    [check] = await transport.check()
+    assert (check.ok, check.level) == (False, Level.AUTH)
+    assert absent in check.detail
+
+
+async def test_a_user_without_permissions_learns_what_is_missing(make, operator, own):
+    await operator.ask("PUT", f"users/{own}", {"password": "secret", "tags": ""})
+    try:
+        outside = make(username=own, password="secret")
+        with pytest.raises(NotPermitted, match=f"access to vhost '{operator.vhost}' refused"):
+            await outside.open()
+
+        await operator.ask(
+            "PUT", f"permissions/{operator.vhost}/{own}", {"configure": "^$", "write": "^$", "read": "^$"}
+        )
+        inside, owner = make(username=own, password="secret"), make()
+        await owner.open()
+        await owner.ensure(BROKER, Ensure.CREATE)
+        await inside.open()
+        for doing in (
+            lambda: inside.ensure(BROKER, Ensure.CREATE),
+            lambda: inside.publish(BROKER.name, series(1)),
+            lambda: inside.subscribe(BROKER.name, SHARED, EARLIEST),
+        ):
+            with pytest.raises(NotPermitted, match=f"{own}.n.b' in vhost '{operator.vhost}' refused"):
+                await doing()
+    finally:
+        await operator.ask("DELETE", f"users/{own}")
+
+
+async def test_tls_is_verified(make, operator):
+    url, authority = os.environ["MESH_TEST_RABBITMQ_TLS"], os.environ["MESH_TEST_CA"]
+    url = url.rstrip("/") + "/" + operator.vhost
+    trusting = make(url=url, tls={"caFile": authority})
+    await trusting.open()
+    await trusting.ensure(BROKER, Ensure.CREATE)
+    await trusting.publish(BROKER.name, series(1))
+    assert all(check.ok for check in await trusting.check())
+
+    for tls in ({}, None):
+        with pytest.raises(NotPermitted, match="not trusted"):
+            await make(url=url, tls=tls).open()
+
+
+async def test_an_authority_that_cannot_be_read_is_named(make, tmp_path):
+    (tmp_path / "ca.pem").write_text("nothing of the sort")
+
+    for file in ("ca.pem", "absent.pem"):
+        with pytest.raises(NotPermitted, match="TLS of RabbitMQ cannot be set up"):
+            await make(tls={"caFile": str(tmp_path / file)}).open()
+
+
+async def test_the_wrong_one_of_the_two_ports_is_no_way_in(make, operator):
+    plain, secure = operator.url, os.environ["MESH_TEST_RABBITMQ_TLS"]
+
+    for url in (plain.replace("amqp://", "amqps://"), secure.replace("amqps://", "amqp://")):
+        with pytest.raises(ConnectionLost):
+            await make(url=url).open()
+
+
+# ── how our messages lie there ───────────────────────────────────────────────────────────────
+
+
+async def test_a_message_is_persistent_and_its_id_is_fresh_for_every_attempt(transport, operator, queue):
+    for _ in range(2):
+        await transport.publish(BROKER.name, [numbered("same"), numbered("same")])
+
+    found = [message["properties"] for message in await operator.peek(queue, 10)]
+
+    assert [properties["delivery_mode"] for properties in found] == [2] * 4
+    assert {properties["headers"]["ce-id"] for properties in found} == {"same"}
+    names = {properties["message_id"] for properties in found}
+    assert len(names) == 4
+    assert "same" not in names
+
+
+async def test_queues_are_replicated_and_limit_no_deliveries_and_dead_letters_are_a_stream(
+    transport, operator, queue
+):
+    await transport.ensure(PARKED, Ensure.CREATE)
+
+    for name in (queue, f"{queue}:parked:t"):
+        found = await operator.queue(name)
+        assert (found["type"], found["durable"], found["auto_delete"]) == ("quorum", True, False)
+        assert found["arguments"] == {"x-queue-type": "quorum", "x-delivery-limit": -1}
+    letters = await operator.queue(f"{queue}:dead-letters.operators")
+    assert (letters["type"], letters["durable"]) == ("stream", True)
+
+
+async def test_publishing_and_consuming_have_a_connection_each(transport, operator, queue):
+    await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    await transport.publish(BROKER.name, series(1))
+
+    async def confirming() -> set[str]:
+        channels = await operator.ask("GET", f"vhosts/{operator.vhost}/channels")
+        return {channel["connection_details"]["name"] for channel in channels if channel.get("confirm")}
+
+    async def known() -> bool:
+        return bool(await confirming()) and bool((await operator.queue(queue)).get("consumer_details"))
+
+    await until(known)
+    [consumer] = (await operator.queue(queue))["consumer_details"]
+    connections = await operator.connections()
+    assert await confirming() == {connections["publish"]}
+    assert consumer["channel_details"]["connection_name"] == connections["consume"]
+    assert connections["publish"] != connections["consume"]
+
+
+async def test_what_differs_from_the_documents_is_told_and_left_as_it_is(make, operator, queue):
+    await operator.ask(
+        "PUT", f"queues/{operator.vhost}/{queue}", {"durable": True, "arguments": {"x-queue-type": "classic"}}
+    )
+    transport = make()
     await transport.open()
-    await transport.ensure(BROKER, Ensure.CREATE)
-    await transport.publish(BROKER.name, [event()])
-
-
-async def test_a_certificate_that_nobody_vouches_for_is_refused(make: Make):
-    with pytest.raises(NotPermitted, match="not trusted"):
-        await make(url=TLS).open()
-
-
-# ── what is made there ───────────────────────────────────────────────────────────────────────
-
-
-async def test_a_queue_is_a_durable_quorum_queue_without_a_limit_of_deliveries(transport: RabbitTransport):
-    found = await queue(transport)
-
-    assert (found["type"], found["durable"]) == ("quorum", True)
-    assert found["arguments"]["x-delivery-limit"] == -1
-
-
-async def test_a_queue_of_another_type_is_told_and_left_alone(transport: RabbitTransport):
-    await queue(transport, "DELETE")
-    await queue(transport, "PUT", body={"durable": True, "arguments": {"x-queue-type": "classic"}})
 
     [drift] = await transport.ensure(BROKER, Ensure.CREATE)
 
+    assert (drift.what, "x-queue-type: quorum" in drift.wanted) == (f"queue {queue}", True)
     assert "x-queue-type" in drift.found
-    assert (await queue(transport))["type"] == "classic"
+    assert (await operator.queue(queue))["type"] == "classic"
 
 
-async def test_verify_says_that_a_queue_is_missing_and_makes_none(transport: RabbitTransport):
-    await queue(transport, "DELETE")
-
-    with pytest.raises(ChannelGone):
-        await transport.ensure(BROKER, Ensure.VERIFY)
-    with pytest.raises(ChannelGone):
-        await transport.ensure(BROKER, Ensure.VERIFY)
+# ── what others put there ────────────────────────────────────────────────────────────────────
 
 
-async def test_publishing_and_consuming_have_connections_of_their_own(transport: RabbitTransport):
-    names = {one["client_properties"]["connection_name"] for one in await connections(transport, 2)}
-
-    assert len(names) == 2
-
-
-# ── publishing ───────────────────────────────────────────────────────────────────────────────
-
-
-async def test_messages_are_persistent_and_each_attempt_has_an_id_of_its_own(transport: RabbitTransport):
-    await transport.publish(BROKER.name, [event("same")])
-    await transport.publish(BROKER.name, [event("same")])
-
-    question = {"count": 5, "ackmode": "ack_requeue_true", "encoding": "auto"}
-    found = [one["properties"] for one in await queue(transport, "POST", "/get", question)]
-
-    assert [one["delivery_mode"] for one in found] == [2, 2]
-    ids = {one["message_id"] for one in found}
-    assert len(ids) == 2
-    assert "same" not in ids
-
-
-async def test_an_event_that_no_queue_takes_is_not_acknowledged(transport: RabbitTransport):
-    await queue(transport, "DELETE")
-
-    with pytest.raises(PublishError) as raised:
-        await transport.publish(BROKER.name, [event("1"), event("2")])
-
-    assert raised.value.failed == {0, 1}
-
-
-async def test_while_the_server_is_blocked_publishing_fails_at_once_and_receiving_goes_on(
-    transport: RabbitTransport,
-):
-    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
-    await transport.publish(BROKER.name, [event("before")])
-    publishing = transport._publishing
-    assert publishing is not None
-
-    publishing.on_control(commands.Connection.Blocked("low on disk"))
-    with pytest.raises(StoreFull, match="low on disk") as raised:
-        await transport.publish(BROKER.name, [event("meanwhile")])
-    [came] = await receive(subscription, 1)
-    publishing.on_control(commands.Connection.Unblocked())
-    await transport.publish(BROKER.name, [event("after")])
-
-    assert raised.value.retry_after
-    assert came.event.id == "before"
-    assert [one.event.id for one in await receive(subscription, 1)] == ["after"]
-
-
-# ── consuming ────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("prefix", ["", "cloudEvents:", "cloudEvents_", "ce-"])
-async def test_events_of_others_are_read_whatever_they_put_before_their_headers(
-    transport: RabbitTransport, prefix: str
-):
-    attributes = {"specversion": "1.0", "type": "t", "source": "/theirs", "id": "7", "tenant": "acme"}
-    headers = {f"{prefix}{name}": text for name, text in attributes.items()}
+async def test_junk_is_parked_with_its_bytes_and_the_queue_goes_on(transport, operator, queue, unreadable):
+    await transport.publish(BROKER.name, series(1, "before"))
+    await operator.put(queue, b"\x00junk\xff", headers={"origin": "legacy"}, content_type="x/y")
+    await operator.put(queue, b"half", headers={"ce-specversion": "1.0"}, message_id="theirs")
+    await operator.put(queue, b"[" * 50_000, content_type="application/cloudevents+json")
+    await transport.publish(BROKER.name, series(1, "after"))
     subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
 
-    await sent_by_somebody_else(transport, {"headers": headers, "content_type": "text/plain"}, "hello")
-    [found] = await receive(subscription, 1)
+    found = await receive(subscription, 2)
+    await subscription.settle(found)
+    letters = [letter.event for letter in await letters_of(transport, 3)]
+    await subscription.close()
 
-    assert found.event == Event.new(
-        type="t", source="/theirs", id="7", tenant="acme", data=b"hello", datacontenttype="text/plain"
-    )
-
-
-async def test_what_is_no_event_waits_with_the_dead_letters_and_the_next_goes_on(transport: RabbitTransport):
-    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
-
-    await sent_by_somebody_else(transport, {"headers": {"colour": "blue"}}, "no event")
-    await transport.publish(BROKER.name, [event("next")])
-    [found] = await receive(subscription, 1)
-    await subscription.settle([found])
-
-    async with asyncio.timeout(PATIENCE):
-        while not (letters := await transport.browse(LETTERS.name, after=None, limit=10)):
-            await asyncio.sleep(0.05)
-    assert found.event.id == "next"
-    assert letters[0].event.data == b"no event"
-    assert letters[0].event.type == "dev.mesh-gateway.unreadable"
+    assert ids(found) == ["before0", "after0"]
+    by_data = {letter.data: letter.attributes for letter in letters}
+    assert by_data.keys() == {b"\x00junk\xff", b"half", b"[" * 50_000}
+    assert by_data[b"\x00junk\xff"]["meshheaders"] == '{"origin": "legacy", "(content_type)": "x/y"}'
+    assert (by_data[b"half"]["id"], "id: missing" in by_data[b"half"]["meshreason"]) == ("theirs", True)
+    assert [channel for channel, _ in unreadable] == [BROKER.name] * 3
+    assert (await transport.backlog(BROKER.name, SHARED)).events == 0, "the junk is settled too"
 
 
-async def test_a_queue_that_is_deleted_under_its_reader_is_named(transport: RabbitTransport):
-    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
-
-    await queue(transport, "DELETE")
-
-    with pytest.raises(ChannelGone, match="was deleted"):
-        await receive(subscription, 1)
-
-
-async def test_a_connection_that_the_server_ends_is_lost_and_what_was_unsettled_comes_again(
-    transport: RabbitTransport,
-):
-    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
-    await transport.publish(BROKER.name, [event("unsettled")])
-    await receive(subscription, 1)
-
-    for one in await connections(transport, 2):
-        await api("DELETE", f"connections/{quote(one['name'], safe='')}")
-    with pytest.raises(ConnectionLost):
-        await receive(subscription, 1)
-    with pytest.raises(ConnectionLost):
-        await transport.publish(BROKER.name, [event("lost")])
-    await transport.close()
+async def test_junk_waits_unsettled_while_there_is_nowhere_to_park_it(make, operator, queue, unreadable):
+    transport = make()
     await transport.open()
-    [again] = await receive(await transport.subscribe(BROKER.name, SHARED, EARLIEST), 1)
+    await transport.ensure(BROKER, Ensure.CREATE)
+    await operator.put(queue, b"junk")
+    await transport.publish(BROKER.name, series(1))
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
 
-    assert again.event.id == "unsettled"
+    await subscription.settle(await receive(subscription, 1))
+    await subscription.close()
+
+    async def back() -> bool:
+        return (await transport.backlog(BROKER.name, SHARED)).events == 1
+
+    await until(back)
+    [message] = await operator.peek(queue, 10)
+    assert message["payload"] == "anVuaw=="
+    assert unreadable == []
 
 
-async def test_removed_dead_letters_stay_removed_for_the_next_connection(
-    make: Make, transport: RabbitTransport
-):
-    await transport.publish(LETTERS.name, [event("one"), event("two"), event("three")])
+@pytest.mark.parametrize("name", ["a\nb", "\x00", "\ufffe"])
+async def test_junk_whose_id_no_attribute_can_hold_is_parked_all_the_same(transport, operator, queue, name):
+    await operator.put(queue, b"junk", message_id=name)
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    assert await subscription.receive(10) == []
+
+    [letter] = await letters_of(transport, 1)
+    assert letter.event.data == b"junk"
+
+
+async def test_junk_without_an_id_has_the_same_one_when_it_comes_again(make, operator, queue):
+    transport = make()
+    await transport.open()
+    await transport.ensure(BROKER, Ensure.CREATE)
+    await operator.put(queue, b"junk", headers={"n": 1})
+    for _ in range(2):  # handed out, not parked, and given back
+        subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+        assert await subscription.receive(10) == []
+        await subscription.close()
+    await transport.ensure(LETTERS, Ensure.CREATE)
+
+    await operator.put(queue, b"junk", headers={"n": 1})
+    await operator.put(queue, b"junk", headers={"n": 2})
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    assert await subscription.receive(10) == []
+
+    found = [letter.event.attributes for letter in await letters_of(transport, 3)]
+    assert len(found) == 3
+    assert len({attributes["id"] for attributes in found}) == 2
+    assert len({(attributes["id"], attributes["meshheaders"]) for attributes in found}) == 2
+
+
+async def test_headers_whose_names_are_no_text_are_junk(transport, queue):
+    table = b"\x02\xff\xfeS\x00\x00\x00\x01x"
+    properties = frames.struct.pack(">HI", fields.HEADERS, len(table)) + table
+    await put_raw(transport, queue, properties, b"junk")
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    assert await subscription.receive(10) == []
+
+    [letter] = await letters_of(transport, 1)
+    assert letter.event.data == b"junk"
+    assert "cannot be read" in letter.event.attributes["meshreason"]
+
+
+@pytest.mark.parametrize("prefix", ["", "ce-", "cloudEvents:", "cloudEvents_"])
+async def test_attributes_are_read_as_others_write_them(transport, operator, queue, prefix):
+    given = {prefix + name: value for name, value in KNATIVES.items()}
+    given |= {f"{prefix}flag": True, f"{prefix}count": 3}
+    await operator.put(queue, b'{"a": 1}', headers=given, content_type="application/json")
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    [delivery] = await receive(subscription, 1)
+
+    assert dict(delivery.event.attributes) == KNATIVES | {
+        "flag": "true",
+        "count": "3",
+        "datacontenttype": "application/json",
+    }
+    assert delivery.event.data == b'{"a": 1}'
+
+
+async def test_what_knatives_broker_adds_is_no_attribute(transport, operator, queue):
+    beside = {"time": "0001-01-01T00:00:00Z", "traceparent": "00-x", "content-type": "text/plain", "x-y": 1}
+    await operator.put(queue, b"hello", headers=KNATIVES | beside, content_type="text/plain")
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    [delivery] = await receive(subscription, 1)
+
+    assert dict(delivery.event.attributes) == KNATIVES | {"datacontenttype": "text/plain"}
+
+
+async def test_a_structured_message_of_somebody_else_is_read(transport, operator, queue):
+    body = b'{"specversion": "1.0", "id": "k", "source": "/s", "type": "t", "count": 3, "data": [1, 2.50]}'
+    await operator.put(queue, body, content_type="application/cloudevents+json; charset=utf-8")
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    [delivery] = await receive(subscription, 1)
+
+    assert (delivery.event.id, delivery.event.attributes["count"]) == ("k", "3")
+    assert delivery.event.data == b"[1, 2.50]"
+
+
+async def test_removed_dead_letters_stay_removed_for_the_next_connection(make, transport):
+    await transport.publish(LETTERS.name, series(3))
     found = await transport.browse(LETTERS.name, after=None, limit=10)
     assert await transport.remove(LETTERS.name, [found[1].position]) == 1
     await transport.close()
@@ -306,4 +353,4 @@ async def test_removed_dead_letters_stay_removed_for_the_next_connection(
     await other.open()
     left = await other.browse(LETTERS.name, after=None, limit=10)
 
-    assert [one.event.id for one in left] == ["one", "three"]
+    assert [one.event.id for one in left] == ["e0", "e2"]

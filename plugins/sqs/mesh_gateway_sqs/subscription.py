@@ -6,6 +6,7 @@ poll ─▶ arrived ─▶ receive ─▶ settle ─▶ DeleteMessageBatch      
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -202,6 +203,10 @@ class SqsSubscription:
                 # It ran out before it was extended and came again: we have its event, and now the handle that counts.
                 held.handle, held.since = message["ReceiptHandle"], now
                 continue
+            if _damaged(message):
+                # Not held: it becomes visible again, and the next answer may bring it whole.
+                log.warning("a message of %s came damaged and is left to come again", self.queue)
+                continue
             held = self._held[message["MessageId"]] = Held(
                 message["MessageId"], message["ReceiptHandle"], now
             )
@@ -304,3 +309,9 @@ class SqsSubscription:
 def _passes(entry: dict[str, Any]) -> bool:
     """Whether this failure of an entry is SQS's own: throttling is told as the sender's fault, too."""
     return entry.get("Code") in SLOWER or not entry.get("SenderFault", True)
+
+
+def _damaged(message: dict[str, Any]) -> bool:
+    """Whether the body is another than SQS stored (`MD5OfBody`, of the body's UTF-8)."""
+    digest = hashlib.md5(message["Body"].encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+    return bool(message.get("MD5OfBody", digest) != digest)
