@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Literal
@@ -99,15 +100,19 @@ def _trigger_condition(trigger: Trigger, home: BrokerParts, mesh: Mesh) -> dict[
 async def whole(
     mesh: Mesh, spec: GatewaySpec, *, version: str, state: str, urls: Mapping[str, str], broker_url: Any
 ) -> dict[str, Any]:
-    """Everything, for `mesh-gateway status`."""
+    """Everything, for `mesh-gateway status`; all transports are asked at once."""
+    homes = list(mesh.homes())
+    owners = [(home, one) for home in homes for one in home.triggers]
+    letters, parked = await asyncio.gather(
+        asyncio.gather(*(backlog.dead_letters(home) for home in homes)),
+        asyncio.gather(*(backlog.parked(one, home) for home, one in owners)),
+    )
     brokers = [
-        broker(home, mesh, broker_url(home.spec.key), await backlog.dead_letters(home))
-        for home in mesh.homes()
+        broker(home, mesh, broker_url(home.spec.key), waiting)
+        for home, waiting in zip(homes, letters, strict=True)
     ]
     triggers = [
-        trigger(one, home, spec, mesh, await backlog.parked(one, home))
-        for home in mesh.homes()
-        for one in home.triggers
+        trigger(one, home, spec, mesh, waiting) for (home, one), waiting in zip(owners, parked, strict=True)
     ]
     return {
         "gateway": spec.name,

@@ -65,6 +65,18 @@ class ChannelSpec:
         return f"{base}:parked:{self.trigger}"
 
 
+LETTER_BYTES = 4_096
+"""What a dead letter or a parked copy carries besides its event: 1,368 bytes of the response, a reason of 256 characters,
+an address, names. Without that room the largest events could not be buried, and would stay unsettled for ever."""
+
+
+def largest_event(channel: str, limit: int) -> int:
+    """Most bytes of an event in this channel, of a transport whose server takes `limit`: a broker's own channel leaves
+    the room that the event's dead letter will need.
+    """
+    return limit if ":" in channel else limit - LETTER_BYTES
+
+
 def dead_letters_of(channel: str) -> str:
     """The name of the dead-letter channel beside `channel`, where a transport puts unreadable records."""
     namespace, _, rest = channel.partition("/")
@@ -170,7 +182,8 @@ class Capabilities:
     dedup: float | None = None
     """Seconds within which a second publish of the same (source, id) is dropped; None = never."""
     max_event_bytes: int | None = None
-    """Largest encoded event; None = as the gateway's own limit says."""
+    """Largest encoded event of a broker's own channel; its dead letters and parked copies may be `LETTER_BYTES`
+    larger. None = as the gateway's own limit says."""
     max_batch: int = 1000
     """Most events in one `publish`; the portable side never sends more."""
 

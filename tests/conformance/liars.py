@@ -16,7 +16,14 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from mesh_gateway.errors import ChannelGone, ConnectionLost, NotPermitted, TransportError
+from mesh_gateway.errors import (
+    ChannelGone,
+    ConnectionLost,
+    EventTooLarge,
+    NotPermitted,
+    PublishError,
+    TransportError,
+)
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import (
     EARLIEST,
@@ -205,6 +212,21 @@ class NoDataIsEmptyData(Embedded):
 class KeepsHalfABatch(Embedded):
     async def publish(self, channel: str, events: Sequence[Event]) -> None:
         await super().publish(channel, events[: len(events) // 2])
+
+
+class BuriesNothingLarge(Embedded):
+    """Its limit is the same for dead letters, which are larger than their events."""
+
+    LIMIT = 100_000
+    capabilities = replace(CAPABILITIES, max_event_bytes=LIMIT)
+
+    async def publish(self, channel: str, events: Sequence[Event]) -> None:
+        room = self.LIMIT - 1_000  # for the attributes
+        large = [index for index, event in enumerate(events) if len(event.data or b"") > room]
+        if large:
+            why = EventTooLarge(f"the limit is {self.LIMIT}")
+            raise PublishError("too large", refused=dict.fromkeys(large, why))
+        await super().publish(channel, events)
 
 
 class OneGroupOnly(Embedded):

@@ -10,7 +10,7 @@ import pytest
 from mesh_gateway.errors import EventTooLarge, PublishError
 from mesh_gateway.event import Event
 from mesh_gateway.testing.harness import Kit, numbered, series
-from mesh_gateway.transport.contract import EARLIEST, SHARED
+from mesh_gateway.transport.contract import EARLIEST, LETTER_BYTES, SHARED
 
 ALWAYS_ACCEPTED = 64 * 1024
 """An intermediary must forward events of 64 KiB (CloudEvents 1.0.2, "Size Limits")."""
@@ -101,6 +101,13 @@ class Messages:
         assert not raised.value.failed | raised.value.unknown, "the others of its batch are harmed"
         subscription = await transport.subscribe(channel, SHARED, EARLIEST)
         assert sorted(await kit.nothing_but(transport, channel, subscription)) == ["before", "behind"]
+
+    async def test_a_dead_letter_of_the_largest_event_is_carried(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        limit = transport.capabilities.max_event_bytes or 2**20
+        letters = await kit.dead_letters(transport)
+
+        await transport.publish(letters, [text("letter", limit - ENVELOPE + LETTER_BYTES)])
 
     async def test_a_thousand_concurrent_publishes_all_arrive_once(self, kit: Kit) -> None:
         transport = await kit.transport()

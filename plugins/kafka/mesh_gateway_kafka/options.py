@@ -106,8 +106,8 @@ class KafkaOptions(_Model):
         default=1_048_588,
         alias="maxRecordBytes",
         ge=SMALLEST_RECORD,
-        description="Largest record that is sent; a larger event is answered with 413. It must not be larger than the "
-        "topic's max.message.bytes, whose default this is.",
+        description="Largest record that is sent. An event that comes nearer to it than 4,096 bytes is answered with 413: "
+        "they are for its dead letter. Not above the topic's max.message.bytes, whose default this is.",
     )
     publish_timeout: Annotated[float, BeforeValidator(seconds)] = Field(
         default=15.0,

@@ -74,7 +74,6 @@ class Publisher:
     ) -> None:
         self._exists = exists
         self._settings = producer_settings(connection, compression, max_record_bytes)
-        self._limit = max_record_bytes
         self._deadline = deadline
         self._make = make
         self._producer: AIOKafkaProducer | None = None
@@ -106,16 +105,16 @@ class Publisher:
         if producer is not None:
             await stop_producer(producer, seconds)
 
-    async def publish(self, topic: str, events: Sequence[Event]) -> None:
+    async def publish(self, topic: str, events: Sequence[Event], limit: int) -> None:
         """Durable on all in-sync replicas when it returns. Raises `PublishError`, or another
-        `TransportError` when nothing was stored.
+        `TransportError` when nothing was stored. A record of more than `limit` bytes is refused.
         """
         producer = await self._current()
         verdict = Verdict()
         pending = set(range(len(events)))
         try:
             async with asyncio.timeout(self._deadline):
-                shares = await self._shares(producer, topic, events, verdict, pending)
+                shares = await self._shares(producer, topic, events, limit, verdict, pending)
                 if len(shares) == 1:
                     [(partition, share)] = shares.items()
                     await self._send(producer, topic, partition, share, verdict, pending)
@@ -151,6 +150,7 @@ class Publisher:
         producer: AIOKafkaProducer,
         topic: str,
         events: Sequence[Event],
+        limit: int,
         verdict: Verdict,
         pending: set[int],
     ) -> dict[int, list[tuple[int, Record]]]:
@@ -165,10 +165,10 @@ class Publisher:
         shares: dict[int, list[tuple[int, Record]]] = {}
         for index, event in enumerate(events):
             record = encode(event)
-            if record.size + BATCH_OVERHEAD > self._limit:
+            if record.size + BATCH_OVERHEAD > limit:
                 pending.discard(index)
                 verdict.refused[index] = EventTooLarge(
-                    f"the event makes a Kafka record of {record.size} bytes, the limit (maxRecordBytes) is {self._limit}"
+                    f"the event makes a Kafka record of {record.size} bytes, the limit here is {limit} (maxRecordBytes)"
                 )
                 continue
             partition = anywhere if record.key is None else self._hash(record.key) % partitions

@@ -20,6 +20,7 @@ from mesh_gateway.errors import ChannelGone, ConnectionLost, TransportError
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import (
     EARLIEST,
+    LETTER_BYTES,
     OPERATORS,
     Backlog,
     Capabilities,
@@ -32,6 +33,7 @@ from mesh_gateway.transport.contract import (
     Stored,
     TransportContext,
     dead_letters_of,
+    largest_event,
 )
 from mesh_gateway_kafka import faults, knative, topics
 from mesh_gateway_kafka.checks import checks
@@ -117,7 +119,7 @@ class KafkaTransport:
             measure=True,
             counts_attempts=False,
             dedup=None,
-            max_event_bytes=options.max_record_bytes,
+            max_event_bytes=options.max_record_bytes - LETTER_BYTES,
             max_batch=1_000,
         )
 
@@ -220,7 +222,8 @@ class KafkaTransport:
         """As `Transport.publish`."""
         cluster = self._serving()
         cluster.watch.check()
-        await cluster.publisher.publish(self._topic(channel), events)
+        limit = largest_event(channel, self._options.max_record_bytes)
+        await cluster.publisher.publish(self._topic(channel), events, limit)
 
     async def subscribe(self, channel: str, group: str, start: Start) -> KafkaSubscription:
         """As `Transport.subscribe`. A position is one that was shown before: `partition:offset`."""

@@ -7,11 +7,13 @@ import uuid
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from mesh_gateway_kafka.options import KafkaOptions
 from mesh_gateway_kafka.transport import KafkaTransport
 
 from mesh_gateway.testing import Harness, TransportConformance
-from mesh_gateway.transport.contract import TransportContext
+from mesh_gateway.transport.contract import ChannelSpec, TransportContext
 from tests.transports import KAFKA
 
 SERVERS = os.environ.get("MESH_TEST_KAFKA", "")
@@ -57,6 +59,15 @@ class TestKafkaTransport(TransportConformance):
         async def start() -> None:
             await KAFKA.service("start")
 
+        async def drift(spec: ChannelSpec) -> None:
+            admin = AIOKafkaAdminClient(bootstrap_servers=SERVERS)
+            await admin.start()
+            topic = f"{own}-{spec.namespace}-{spec.broker}"
+            await admin.alter_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, topic, configs={"cleanup.policy": "compact"})]
+            )
+            await admin.close()
+
         host, _, port = LISTENS.rpartition(":")
         return Harness(
             make=make,
@@ -67,6 +78,7 @@ class TestKafkaTransport(TransportConformance):
             through=lambda proxy: make(f"{proxy.address[0]}:{proxy.address[1]}"),
             stop_server=kill,
             start_server=start,
+            drift=drift,
             secrets=("mesh-wrong", "nobody-secret"),
             denied={
                 "unknown host": lambda: make("nowhere.invalid:9092"),

@@ -88,7 +88,8 @@ class RabbitOptions(_Model):
         default=16 * 2**20,
         alias="maxMessageBytes",
         ge=64 * 1024,
-        description="Largest message that is sent; not above the server's max_message_size (16 MiB in RabbitMQ 4).",
+        description="Largest message that is sent. An event that comes nearer to it than 4,096 bytes is answered with 413: "
+        "they are for its dead letter. Not above the server's max_message_size (16 MiB in RabbitMQ 4).",
     )
 
     @field_validator("url")

@@ -126,17 +126,14 @@ class Confirming:
 class Publisher:
     """Publishes events to exchanges, over one confirming channel that is replaced when it cannot be trusted."""
 
-    def __init__(
-        self, link: Link, *, deadline: float, max_bytes: int, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, link: Link, *, deadline: float, now: Callable[[], float] = time.time) -> None:
         self._link = link
         self._deadline = deadline
-        self._max_bytes = max_bytes
         self._now = now
         self._confirming: Confirming | None = None
         self._opening = asyncio.Lock()
 
-    async def publish(self, exchange: str, events: Sequence[Event]) -> None:
+    async def publish(self, exchange: str, events: Sequence[Event], limit: int) -> None:
         """Durable in every queue of the exchange when it returns. Raises `PublishError`, `StoreFull` while the
         server is blocked, or another `TransportError` when nothing was sent.
         """
@@ -149,7 +146,7 @@ class Publisher:
         for index, event in enumerate(events):
             try:
                 properties, body = encode(event, confirming.message_id(len(messages)), now)
-                self._refuse_if_too_large(properties, body)
+                self._refuse_if_too_large(properties, body, limit)
             except EventTooLarge as error:
                 refused[index] = error
             except fields.BadFields as error:
@@ -199,15 +196,15 @@ class Publisher:
             why, failed=failed, unknown=open - failed, refused=refused, retry_after=retry_after
         )
 
-    def _refuse_if_too_large(self, properties: bytes, body: bytes) -> None:
+    def _refuse_if_too_large(self, properties: bytes, body: bytes, limit: int) -> None:
         if len(properties) + 32 > self._link.frame_max:
             raise EventTooLarge(
                 f"the event's attributes take {len(properties)} bytes; in RabbitMQ they have to fit into one frame of "
                 f"{self._link.frame_max}"
             )
-        if len(body) > self._max_bytes:
+        if len(body) > limit:
             raise EventTooLarge(
-                f"the event has {len(body)} bytes, the limit (maxMessageBytes) is {self._max_bytes}"
+                f"the event has {len(body)} bytes, the limit here is {limit} (maxMessageBytes)"
             )
 
     async def _current(self) -> Confirming:

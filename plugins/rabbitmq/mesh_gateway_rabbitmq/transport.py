@@ -17,6 +17,7 @@ from pamqp import commands
 from mesh_gateway.errors import ConnectionLost, NotPermitted, TransportError, Unsupported
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import (
+    LETTER_BYTES,
     OPERATORS,
     Backlog,
     Capabilities,
@@ -30,6 +31,7 @@ from mesh_gateway.transport.contract import (
     Stored,
     TransportContext,
     dead_letters_of,
+    largest_event,
 )
 from mesh_gateway_rabbitmq import fields, topology
 from mesh_gateway_rabbitmq.faults import Inequivalent
@@ -72,7 +74,7 @@ class RabbitTransport:
             measure=True,
             counts_attempts=False,
             dedup=None,
-            max_event_bytes=options.max_message_bytes,
+            max_event_bytes=options.max_message_bytes - LETTER_BYTES,
             max_batch=1_000,
         )
 
@@ -91,9 +93,7 @@ class RabbitTransport:
             await publishing.close()
             raise
         self._publishing = publishing
-        self._publisher = Publisher(
-            publishing, deadline=self._options.publish_timeout, max_bytes=self._options.max_message_bytes
-        )
+        self._publisher = Publisher(publishing, deadline=self._options.publish_timeout)
 
     async def close(self) -> None:
         """As `Transport.close`. Bounded."""
@@ -222,7 +222,8 @@ class RabbitTransport:
         """As `Transport.publish`."""
         self._writing()
         self._reading()
-        await self._publisher.publish(self._exchange(channel), events)
+        limit = largest_event(channel, self._options.max_message_bytes)
+        await self._publisher.publish(self._exchange(channel), events, limit)
 
     async def subscribe(self, channel: str, group: str, start: Start) -> RabbitSubscription:
         """As `Transport.subscribe`. A new group begins now: a queue holds nothing from before it was there."""

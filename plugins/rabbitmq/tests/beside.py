@@ -67,6 +67,13 @@ class Operator:
     async def queue(self, name: str) -> Any:
         return await self.ask("GET", f"queues/{self.vhost}/{name}")
 
+    async def queues(self, prefix: str) -> list[str]:
+        """The names of the queues that begin so."""
+        found = await self.ask(
+            "GET", f"queues/{self.vhost}?name=^{prefix}&use_regex=true&page=1&page_size=500"
+        )
+        return [one["name"] for one in found["items"]]
+
     async def delete_queue(self, name: str) -> None:
         await self.ask("DELETE", f"queues/{self.vhost}/{name}")
 

@@ -71,8 +71,8 @@ class SqsOptions(BaseModel):
         alias="maxMessageBytes",
         ge=65_536,
         le=LARGEST,
-        description="Largest message that is sent, with its attributes; a larger event is answered with 413. Not above "
-        "the queue's MaximumMessageSize.",
+        description="Largest message that is sent, with its attributes. An event that comes nearer to it than 4,096 bytes "
+        "is answered with 413: they are for its dead letter. Not above the queue's MaximumMessageSize.",
     )
     publish_timeout: Annotated[float, BeforeValidator(seconds)] = Field(
         default=15.0,

@@ -81,7 +81,7 @@ def _entries(events: Sequence[Event], max_bytes: int, verdict: Verdict) -> Itera
         message = encode(event)
         if message.size > max_bytes:
             verdict.refused[index] = EventTooLarge(
-                f"the event makes an SQS message of {message.size} bytes, the limit (maxMessageBytes) is {max_bytes}"
+                f"the event makes an SQS message of {message.size} bytes, the limit here is {max_bytes} (maxMessageBytes)"
             )
         else:
             yield index, event, message

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from mesh_gateway.errors import ConnectionLost, NotPermitted, TransportError, Unsupported
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import (
+    LETTER_BYTES,
     OPERATORS,
     SHARED,
     Backlog,
@@ -24,6 +25,7 @@ from mesh_gateway.transport.contract import (
     Stored,
     TransportContext,
     dead_letters_of,
+    largest_event,
 )
 from mesh_gateway_sqs import publisher, queues
 from mesh_gateway_sqs.client import Sqs, Unknown
@@ -63,7 +65,7 @@ class SqsTransport:
             measure=True,
             counts_attempts=False,
             dedup=DEDUPLICATION_SECONDS if options.fifo else None,
-            max_event_bytes=options.max_message_bytes,
+            max_event_bytes=options.max_message_bytes - LETTER_BYTES,
             max_batch=1_000,
         )
 
@@ -147,7 +149,7 @@ class SqsTransport:
             fifo=self._options.fifo,
             # A redrive or a second parking is meant, and must not be dropped for looking like the first.
             fresh=":" in channel,
-            max_bytes=self._options.max_message_bytes,
+            max_bytes=largest_event(channel, self._options.max_message_bytes),
             seconds=self._options.publish_timeout,
         )
 

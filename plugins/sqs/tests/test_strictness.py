@@ -291,6 +291,19 @@ async def test_what_is_stored_with_another_md5_is_not_acknowledged(make, fake, m
     assert (raised.value.failed, raised.value.unknown) == (set(), {1})
 
 
+async def test_a_message_that_came_damaged_is_left_to_come_again(make, fake, clock):
+    transport = await opened(make)
+    fake.edit("ReceiveMessage", lambda answer: answer["Messages"][0].update(MD5OfBody="0" * 32))
+    await transport.publish(CHANNEL, series(1))
+    subscription = await reading(transport)
+    await fake.until("ReceiveMessage", 1)
+
+    await clock.let_pass(VISIBILITY + 1)
+
+    [whole] = await received(subscription, 1)
+    assert whole.event.id == "e0"
+
+
 async def test_what_the_answer_does_not_name_is_unknown(make, fake):
     transport = await opened(make)
     fake.edit("SendMessageBatch", lambda answer: answer["Successful"].pop(2))
