@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import click
 
-from mesh_gateway.cli.exits import CheckFailed, Unreachable
+from mesh_gateway.cli.exits import CheckFailed, NotPossible, Unreachable
 from mesh_gateway.cli.http import Address, address, connection, reaching
 
 TIMEOUT = 10.0
@@ -26,7 +26,7 @@ class AdminClient:
     """The admin API at one URL.
 
     Every call raises `Unreachable` (69) when nobody answers as a gateway does, and `CheckFailed` (1)
-    with the gateway's own words when it refuses.
+    with the gateway's own words when it refuses; `NotPossible`, one of them, when a transport cannot do it.
     """
 
     def __init__(self, url: str, token: str | None = None, *, timeout: float = TIMEOUT) -> None:
@@ -109,7 +109,8 @@ class AdminClient:
         # 405: the ingress of a gateway, which takes nothing but POST.
         if detail is None or status == 405:
             return self._not_a_gateway(f" (HTTP {status})")
-        return CheckFailed(f"{detail} (HTTP {status})")
+        refusal = NotPossible if status == 501 else CheckFailed
+        return refusal(f"{detail} (HTTP {status})")
 
     def _not_a_gateway(self, more: str = "") -> Unreachable:
         return Unreachable(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Collection
+from dataclasses import replace
 
 from mesh_gateway.cli.output import clean, colour, notice
 from mesh_gateway.delivery.watch import Watches
 from mesh_gateway.errors import MeshError, TransportError
-from mesh_gateway.gateway.assembly import Surroundings, assemble
+from mesh_gateway.gateway.assembly import Surroundings, assemble, make_link, used_transports
 from mesh_gateway.gateway.link import Link
-from mesh_gateway.topology.spec import GatewaySpec
+from mesh_gateway.topology.spec import BrokerDestination, GatewaySpec, TriggerSpec
 from mesh_gateway.transport.contract import ChannelSpec, Check, Ensure, Level
 from mesh_gateway.transport.plugins import Plugins
 
@@ -38,11 +40,32 @@ async def found(spec: GatewaySpec, plugins: Plugins) -> list[tuple[str, Check]]:
         on_unreadable=lambda channel, why: None,
         on_fatal=lambda why: None,
     )
+    findings: list[tuple[str, Check]] = []
+    for transport in used_transports(spec):
+        try:
+            make_link(transport, spec, around)
+        except MeshError as error:
+            findings.append((transport.name, Check("plugin", Level.CONNECT, ok=False, detail=str(error))))
     try:
-        links = assemble(spec, around).links
+        links = assemble(without({name for name, _ in findings}, spec), around).links
     except MeshError as error:
-        return [("plugins", Check("plugin", Level.CONNECT, ok=False, detail=str(error)))]
-    return [(name, check) for name, link in sorted(links.items()) for check in await checks(link)]
+        return [*findings, ("plugins", Check("plugin", Level.CONNECT, ok=False, detail=str(error)))]
+    for name, link in sorted(links.items()):
+        findings += [(name, check) for check in await checks(link)]
+    return findings
+
+
+def without(transports: Collection[str], spec: GatewaySpec) -> GatewaySpec:
+    """The gateway without what lies on these transports, or leads there: the others can be asked all the same."""
+    brokers = {key: broker for key, broker in spec.brokers.items() if broker.transport not in transports}
+
+    def stays(trigger: TriggerSpec) -> bool:
+        targets = [trigger.destination, trigger.delivery.dead_letter_sink]
+        led_to = [target.broker for target in targets if isinstance(target, BrokerDestination)]
+        return brokers.keys() >= {trigger.broker, *led_to}
+
+    triggers = {key: trigger for key, trigger in spec.triggers.items() if stays(trigger)}
+    return replace(spec, brokers=brokers, triggers=triggers)
 
 
 async def checks(link: Link) -> list[Check]:

@@ -10,6 +10,7 @@ import click
 
 from mesh_gateway.cli import options
 from mesh_gateway.cli.admin import AdminClient
+from mesh_gateway.cli.exits import NotPossible
 from mesh_gateway.cli.output import clean, document, moment, notice, rows
 
 COLUMNS = ("broker", "position", "id", "source", "type", "trigger", "reason", "code", "attempts", "time")
@@ -35,7 +36,7 @@ def command() -> None:
 def list_(broker: str | None, limit: int, admin: str, token: str | None, form: str) -> None:
     """List dead letters, oldest first, of one broker or of all."""
     client = options.client(admin, token)
-    found, more = collect(client, [broker] if broker else brokers(client), limit)
+    found, more = collect(client, broker, limit) if broker else collect_all(client, limit)
     if form == "table":
         found = [{**item, "time": moment(item["time"])} for item in found]
     if found or form != "table":
@@ -51,21 +52,34 @@ def brokers(client: AdminClient) -> list[str]:
     return [broker["name"] for broker in client.get("status")["brokers"]]
 
 
-def collect(client: AdminClient, names: list[str], limit: int) -> tuple[list[dict[str, Any]], bool]:
-    """Up to `limit` rows, page by page, and whether there may be more."""
+def collect_all(client: AdminClient, limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """As `collect`, of all brokers; those whose transport cannot show its dead letters are named and passed by."""
     found: list[dict[str, Any]] = []
-    for name in names:
-        after: str | None = None
-        while True:
-            if len(found) >= limit:
-                return found, True
-            size = min(PAGE, limit - len(found))
-            page = client.get("dead-letters", broker=name, after=after, limit=size)
-            found += page["items"]
-            after = page["next"]
-            if after is None or not page["items"]:
-                break
-    return found, False
+    more = False
+    for name in brokers(client):
+        try:
+            letters, more = collect(client, name, limit - len(found))
+        except NotPossible as error:
+            notice(f"{name} is left out: {clean(error.message)}")
+            continue
+        found += letters
+        if more:
+            break
+    return found, more
+
+
+def collect(client: AdminClient, broker: str, limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """Up to `limit` rows of one broker, page by page, and whether there may be more."""
+    found: list[dict[str, Any]] = []
+    after: str | None = None
+    while len(found) < limit:
+        size = min(PAGE, limit - len(found))
+        page = client.get("dead-letters", broker=broker, after=after, limit=size)
+        found += page["items"]
+        after = page["next"]
+        if after is None or not page["items"]:
+            return found, False
+    return found, True
 
 
 @command.command("show")

@@ -29,6 +29,10 @@ class CheckFailed(click.ClickException):
     exit_code: ClassVar[int] = Exit.CHECK_FAILED
 
 
+class NotPossible(CheckFailed):
+    """What is asked for cannot be done there (by the transport of that Broker); the message says why."""
+
+
 class Unreachable(click.ClickException):
     """Nobody answers; the message names the address and the way out."""
 

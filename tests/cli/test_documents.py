@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from mesh_gateway.topology.spec import GatewaySpec
+from mesh_gateway.cli import connect
+from mesh_gateway.errors import PluginError
+from mesh_gateway.gateway.assembly import make_link
+from mesh_gateway.gateway.link import Link
+from mesh_gateway.topology.spec import GatewaySpec, TransportSpec
 from mesh_gateway.transport.contract import Check, Level
 from mesh_gateway.transport.embedded.transport import EmbeddedTransport
 
@@ -137,6 +142,49 @@ spec: {config: {apiVersion: mesh-gateway.dev/v1alpha1, kind: Transport, name: th
     assert result.exit_code == 1
     assert "✗ theirs topology: default/absent: " in result.stderr
     assert "✗ theirs topology: default/absent:dead-letters: " in result.stderr
+
+
+def test_connect_asks_the_others_when_a_plugin_cannot_be_used(
+    run, mesh: Path, monkeypatch: pytest.MonkeyPatch
+):
+    told = """---
+apiVersion: mesh-gateway.dev/v1alpha1
+kind: Transport
+metadata: {name: second}
+spec: {kind: embedded}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {name: b2}
+spec: {config: {apiVersion: mesh-gateway.dev/v1alpha1, kind: Transport, name: second}}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {name: t2}
+spec: {broker: b2, subscriber: {uri: "http://127.0.0.1:1/"}}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {name: b1}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {name: across}
+spec: {broker: b1, subscriber: {ref: {apiVersion: eventing.knative.dev/v1, kind: Broker, name: b2}}}
+"""
+
+    def refuse(spec: TransportSpec, *rest: Any) -> Link:
+        if spec.name == "second":
+            raise PluginError("its library is not there")
+        return make_link(spec, *rest)
+
+    monkeypatch.setattr(connect, "make_link", refuse)
+
+    result = run("lint", "--connect", "-f", "-", input=told)
+
+    assert result.exit_code == 1
+    assert "✗ second connect: plugin: its library is not there" in result.stderr
+    assert "✓ embedded permission: state directory" in result.stderr
 
 
 def test_connect_does_not_wait_for_ever(run, mesh: Path, monkeypatch: pytest.MonkeyPatch):
@@ -313,7 +361,7 @@ def test_describe_shows_how_each_need_of_a_trigger_is_met(run, mesh: Path):
     assert met["retries"][0] == "emulated"
     assert "parked after 30 s" in met["retries"][1]
     assert met["size"][0] == "refused"
-    assert "200000 bytes" in met["size"][1]
+    assert "195904 bytes" in met["size"][1], "200,000, and room for its dead letter"
     assert "emulated  parked after 30 s" in run("describe", "trigger", "default/billing").stdout
 
 

@@ -150,6 +150,20 @@ def test_without_a_broker_all_brokers_are_asked(run, gateway):
     assert [row["broker"] for row in json.loads(result.stdout)] == ["shop/orders", "shop/returns"]
 
 
+def test_a_broker_whose_transport_cannot_show_them_does_not_hide_those_of_the_others(run, gateway):
+    gateway.answers["GET", "/api/v1/dead-letters?broker=shop%2Forders&limit=100"] = (
+        501,
+        {"detail": "transport own cannot show what is in a channel"},
+    )
+    page(gateway, "broker=shop%2Freturns&limit=100", [letter(2, broker="shop/returns")], None)
+
+    result = run("dlq", "list", "-o", "json")
+
+    assert [row["broker"] for row in json.loads(result.stdout)] == ["shop/returns"]
+    assert "shop/orders is left out: transport own cannot show" in result.stderr
+    assert run("dlq", "list", "shop/orders").exit_code == 1
+
+
 def test_no_dead_letters_are_an_empty_array_or_a_notice(run, gateway):
     page(gateway, "broker=shop%2Forders&limit=100", [], None)
 

@@ -70,6 +70,7 @@ class SqsSubscription:
         *,
         visibility: float,
         wait: float,
+        fifo: bool,
         bury: Callable[[Event], Awaitable[None]],
         unreadable: Callable[[str, str], None],
         left: Callable[[SqsSubscription], None],
@@ -77,6 +78,7 @@ class SqsSubscription:
     ) -> None:
         self.channel, self.queue = channel, queue
         self._sqs, self._visibility, self._wait = sqs, visibility, wait
+        self._fifo = fifo
         self._bury, self._unreadable, self._left = bury, unreadable, left
         self._clock = clock
         self._arrived: deque[Delivery] = deque()
@@ -124,7 +126,17 @@ class SqsSubscription:
         self._check()
         if delay is not None and delay > LONGEST_DELAY:
             raise Unsupported(f"SQS keeps a message invisible for {LONGEST_DELAY:g} s at most")
+        behind = self._behind(back) if self._fifo else []
         await self._in_batches("ChangeMessageVisibilityBatch", self._taken_back(back), delay or 0)
+        await self._in_batches("ChangeMessageVisibilityBatch", behind, 0)
+
+    def _behind(self, back: Sequence[Delivery]) -> list[Held]:
+        """What has arrived of the same groups and was not received yet: it would overtake what is given back."""
+        groups = {delivery.key for delivery in back}
+        behind = [delivery for delivery in self._arrived if delivery.key in groups]
+        for delivery in behind:
+            self._arrived.remove(delivery)
+        return self._taken_back(behind)
 
     def _taken_back(self, deliveries: Sequence[Delivery]) -> list[Held]:
         """Those of them that we have; from now on we have them no more."""

@@ -168,6 +168,7 @@ class SqsTransport:
             queue,
             visibility=self._options.visibility_timeout,
             wait=self._options.wait_time,
+            fifo=self._options.fifo,
             bury=bury,
             unreadable=self._context.on_unreadable,
             left=self._subscriptions.discard,

@@ -458,6 +458,17 @@ async def test_a_fifo_group_comes_in_its_order_also_after_a_release(make, fake):
         assert [id for id in found if id[0] == key] == [f"{key}{n:02}" for n in range(15)]
 
 
+async def test_what_is_given_back_of_a_fifo_group_comes_before_what_had_arrived_behind_it(make, fake):
+    transport = await opened(make, fifo=True)
+    await transport.publish(CHANNEL, series(4, key="k"))
+    subscription = await reading(transport)
+    [first, second] = await received(subscription, 2)
+
+    await subscription.release([first, second])
+
+    assert ids(await received(subscription, 4)) == ["e0", "e1", "e2", "e3"]
+
+
 async def test_a_fifo_queue_takes_an_event_once_within_five_minutes(make, fake, clock):
     transport = await opened(make, fifo=True)
 
