@@ -16,8 +16,8 @@ from pydantic.fields import FieldInfo
 
 from mesh_gateway.topology import delivery, documents, durations, fields
 from mesh_gateway.topology.annotations import TRIGGER
-from mesh_gateway.topology.documents import EVENTING, MODELS, NOT_YET, OURS, Model
-from mesh_gateway.topology.faults import CODES, help_page
+from mesh_gateway.topology.documents import EVENTING, MODELS, OURS, Model
+from mesh_gateway.topology.faults import CODES, RETIRED, help_page
 from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.knative import UNHEEDED
 from mesh_gateway.topology.resources import INTERPOLATE
@@ -43,7 +43,7 @@ gateway without plugins).
 
 | apiVersion | kinds | |
 |---|---|---|
-| `{OURS}` | Gateway, Transport, Endpoint | ours; an unknown field is an error |
+| `{OURS}` | Gateway, Transport, Endpoint, Relay | ours; an unknown field is an error |
 | `{EVENTING}` | Broker, Trigger | Knative's, unchanged; an unknown field is a warning |
 | `v1` | ConfigMap, Secret | only looked up by others |
 | `v1`, `serving.knative.dev/v1` | Service | only a name that `ref` resolves to; it need not be in the files |
@@ -80,6 +80,8 @@ without that retry {delivery.INSTALLED.retry}, {delivery.INSTALLED.backoff_polic
 Knative's brokers disagree here, and nobody means
 retries without a pause.
 
+A Relay inherits nothing: each field that its `delivery` leaves away has the default of its own table.
+
 ## Which transport a Broker lies on
 
 1. `spec.config` with `kind: Transport`: that one.
@@ -105,10 +107,6 @@ def topology_page() -> str:
     parts += [
         "Known and without effect here (MG205):\n",
         f"| annotation | because |\n|---|---|\n{unheeded}\n",
-    ]
-    names = ", ".join(kind for _, kind in NOT_YET)
-    parts += [
-        f"## Not served by this version\n\n{names}, and `peers` and `maxHops` of the Gateway (MG204).\n"
     ]
     return "\n".join(parts)
 
@@ -136,7 +134,7 @@ def objects(model: type[Model], prefix: str) -> Iterator[tuple[str, type[Model]]
     """Every object inside of a model that stands nowhere else, with its path."""
     for name, field in model.model_fields.items():
         inner = nested(field)
-        if inner is not None and inner not in (*SHARED, documents.Peer):
+        if inner is not None and inner not in SHARED:
             path = f"{prefix}{field.alias or name}"
             yield path, inner
             yield from objects(inner, path + ".")
@@ -197,8 +195,9 @@ def errors_page() -> str:
         f"| [{code}]({Path(help_page(code)).name}) | {severity} | {title} |"
         for code, (severity, title) in CODES.items()
     ]
+    gone = [f"| [{code}]({code}.md) | not reported any more | {title} |" for code, title in RETIRED.items()]
     head = f"# Error codes\n\n{GENERATED}\n\nA code never changes its meaning. `mesh-gateway help MG011` says the same in short.\n"
-    return "\n".join([head, "| code | usually | what |", "|---|---|---|", *rows]) + "\n"
+    return "\n".join([head, "| code | usually | what |", "|---|---|---|", *rows, *gone]) + "\n"
 
 
 def schema_page() -> str:
@@ -268,7 +267,7 @@ PAGES = {
 
 def main() -> int:
     """Write the pages, or compare them."""
-    missing = [help_page(code) for code in CODES if not (ROOT / help_page(code)).is_file()]
+    missing = [help_page(code) for code in (*CODES, *RETIRED) if not (ROOT / help_page(code)).is_file()]
     wrong = []
     for name, page in PAGES.items():
         path, text = ROOT / name, page()

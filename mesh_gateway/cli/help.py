@@ -21,8 +21,10 @@ def command(ctx: click.Context, topic: tuple[str, ...]) -> None:
 
 def code_text(code: str) -> str:
     """What the code is about and where to read on. Raises a usage error for an unknown one."""
-    from mesh_gateway.topology.faults import CODES
+    from mesh_gateway.topology.faults import CODES, RETIRED
 
+    if code in RETIRED:
+        return f"{code}: {RETIRED[code]}\n\nNot reported any more; docs/errors/{code}.md in the project says since when."
     if code not in CODES:
         close = difflib.get_close_matches(code, CODES, n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(CODES)}"

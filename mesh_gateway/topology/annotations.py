@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from mesh_gateway.topology.faults import Path, closest, meant
 from mesh_gateway.topology.knative import KAFKA_ORDER, RABBITMQ_PARALLELISM, UNHEEDED
 from mesh_gateway.topology.resources import INTERPOLATE, Resource
-from mesh_gateway.topology.spec import StartSpec
+from mesh_gateway.topology.values import start_position
 
 PREFIX = "mesh-gateway.dev/"
 
@@ -99,19 +98,7 @@ def _replies(text: str) -> dict[str, Any]:
 
 
 def _start(text: str) -> dict[str, Any]:
-    if text in ("latest", "earliest"):
-        return {"start": StartSpec(text)}  # type: ignore[arg-type]  # one of its words
-    if text.startswith("position:") and text != "position:":
-        return {"start": StartSpec("position", position=text.removeprefix("position:"))}
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ValueError(
-            "must be latest, earliest, a time such as 2026-11-24T08:00:00Z, or position:POSITION"
-        )
-    return {"start": StartSpec("timestamp", timestamp=moment.timestamp())}
+    return {"start": start_position(text)}
 
 
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}

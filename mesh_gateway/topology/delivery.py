@@ -6,6 +6,9 @@ nothing is mixed. An object without `retry` means one attempt (Knative's Deliver
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from mesh_gateway.topology import documents
 from mesh_gateway.topology.destinations import Addresses
 from mesh_gateway.topology.faults import Path
@@ -15,28 +18,31 @@ from mesh_gateway.topology.spec import DeliverySpec
 INSTALLED = DeliverySpec(retry=10, backoff_policy="exponential", backoff_delay=0.2)
 """What Knative installs for Brokers without a `delivery` (ConfigMap config-br-defaults)."""
 
+UNSAID = DeliverySpec(backoff_delay=INSTALLED.backoff_delay)
+"""What an object of a Broker or Trigger leaves open. Knative's brokers disagree about a missing policy or delay. Here a
+missing policy is exponential, as in two of the three, and a missing delay is that of the installed
+default: nobody means a retry without any pause."""
+
 PATH: Path = ("spec", "delivery")
 
 
-def delivery_spec(found: documents.Delivery, resource: Resource, addresses: Addresses) -> DeliverySpec:
-    """The delivery that `resource` spells out.
-
-    Knative's brokers disagree about a missing policy or delay. Here a missing policy is exponential, as in two of
-    the three, and a missing delay is that of the installed default: nobody means a retry without any pause.
-    """
+def delivery_spec(
+    found: documents.Delivery, resource: Resource, addresses: Addresses, missing: DeliverySpec = UNSAID
+) -> DeliverySpec:
+    """The delivery that `resource` spells out; what it leaves open is as in `missing`."""
     sink = found.dead_letter_sink
-    given = {
+    given: dict[str, Any] = {
         "retry": found.retry,
         "backoff_policy": found.backoff_policy,
+        "backoff_delay": found.backoff_delay,
         "backoff_max": found.backoff_max,
         "retry_after_max": found.retry_after_max,
         "timeout": found.timeout,
         "format": found.format,
     }
-    delay = found.backoff_delay
-    return DeliverySpec(
-        **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]  # the model's own types
-        backoff_delay=INSTALLED.backoff_delay if delay is None else delay,
+    return replace(
+        missing,
+        **{name: value for name, value in given.items() if value is not None},
         jitter=found.jitter is None,
         dead_letter_sink=None
         if sink is None

@@ -8,22 +8,24 @@ from typing import Any, Literal
 
 from mesh_gateway.topology.spec import GatewaySpec
 
-Noun = Literal["gateway", "transports", "brokers", "triggers"]
+Noun = Literal["gateway", "transports", "brokers", "triggers", "relays"]
 Effect = Literal["none", "hot", "drain", "rejoin group", "reset"]
 """From nothing to worst. `hot`: takes effect at once, nothing is interrupted; `drain`: what is under way ends under
 the old settings first; `rejoin group`: a subscription is closed and opened anew; `reset`: connections or
 listeners are closed and opened anew, or events stay behind in another channel."""
 
-MAPPINGS: tuple[Noun, ...] = ("transports", "brokers", "triggers")
+MAPPINGS: tuple[Noun, ...] = ("transports", "brokers", "triggers", "relays")
 EFFECTS: tuple[Effect, ...] = ("none", "hot", "drain", "rejoin group", "reset")
 
 ADDED: Effect = "hot"
-REMOVED: Mapping[Noun, Effect] = {"transports": "drain", "brokers": "drain", "triggers": "drain"}
+REMOVED: Effect = "drain"
 
 CHANGED: Mapping[tuple[Noun, str], Effect] = {
     ("gateway", "name"): "none",
     ("gateway", "cluster"): "hot",
     ("gateway", "drain_timeout"): "hot",
+    ("gateway", "peers"): "hot",
+    ("gateway", "max_hops"): "hot",
     ("gateway", "ingress"): "reset",
     ("gateway", "admin"): "reset",
     ("gateway", "state_directory"): "reset",
@@ -41,6 +43,13 @@ CHANGED: Mapping[tuple[Noun, str], Effect] = {
     ("triggers", "read"): "rejoin group",
     ("triggers", "broker"): "rejoin group",
     ("triggers", "start"): "none",  # counts only for a subscription that does not exist yet
+    ("relays", "filters"): "hot",
+    ("relays", "delivery"): "hot",
+    ("relays", "rate"): "hot",
+    ("relays", "compression"): "hot",
+    ("relays", "destination"): "drain",
+    ("relays", "broker"): "rejoin group",
+    ("relays", "start"): "none",  # as of a trigger
 }
 """What a changed field does; what is not listed here resets."""
 
@@ -99,19 +108,24 @@ def apply(old: GatewaySpec | None, plan: Plan) -> GatewaySpec:
 
 def _gateway(old: GatewaySpec | None, new: GatewaySpec) -> Iterator[Change]:
     """The gateway's own fields; `new` without the mappings, which have changes of their own."""
-    bare = replace(new, transports={}, brokers={}, triggers={}, digest="")
+    bare = _bare(new)
     if old is None:
         yield Change("gateway", new.name, "added", ADDED, (), bare)
         return
-    what = _differing(replace(old, transports={}, brokers={}, triggers={}, digest=""), bare)
+    what = _differing(_bare(old), bare)
     if what:
         yield Change("gateway", new.name, "changed", _effect("gateway", what), what, bare)
+
+
+def _bare(spec: GatewaySpec) -> GatewaySpec:
+    """What is the gateway's own."""
+    return replace(spec, transports={}, brokers={}, triggers={}, relays={}, digest="")
 
 
 def _between(noun: Noun, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     for name in old:
         if name not in new:
-            yield Change(noun, name, "removed", REMOVED[noun])
+            yield Change(noun, name, "removed", REMOVED)
     for name, value in new.items():
         if name not in old:
             yield Change(noun, name, "added", ADDED, (), value)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from mesh_gateway.topology.spec import RELAY_DELIVERY, StartSpec
 from mesh_gateway.topology.values import (
     Bytes,
     Count,
@@ -19,8 +20,11 @@ from mesh_gateway.topology.values import (
     Headers,
     Label,
     Listen,
+    Nonempty,
+    PositiveNumber,
     PositiveSeconds,
     Seconds,
+    Start,
     Whole,
     wrong,
 )
@@ -226,11 +230,26 @@ class Trigger(Model):
 # Documents of our own
 
 
+class ServerTLS(KeyPair):
+    """Certificate and key of the listener, and whose client certificates it believes."""
+
+    client_ca_certs: Certificates | None = Field(
+        default=None,
+        description="Authorities of client certificates: a client may present one, and peers are known by it; "
+        "default: nobody is asked for one.",
+    )
+
+
 class Ingress(Model):
     """The listener for events, and its limits."""
 
     listen: Listen | None = Field(default=None, description="`HOST:PORT`; default 127.0.0.1:8080.")
-    tls: KeyPair | None = Field(default=None, description="Certificate and key; default: plain HTTP.")
+    url: str | None = Field(
+        default=None,
+        description="How others reach it, an http or https base URL; default: as it listens. "
+        "By this `lint` sees which gateway a Relay leads to.",
+    )
+    tls: ServerTLS | None = Field(default=None, description="Certificate and key; default: plain HTTP.")
     max_event_bytes: Annotated[Whole, Field(ge=SMALLEST_EVENT_LIMIT, le=2**40)] | None = Field(
         default=None, description="Largest event (HTTP body); at least 65536, default 1048576."
     )
@@ -278,17 +297,31 @@ class State(Model):
 class ClientCertificate(Model):
     """The certificate by which a peer is known."""
 
-    san: str = Field(description="A subject alternative name of its certificate.")
+    san: Nonempty = Field(
+        description="A subject alternative name of its certificate: a DNS name, URI or address."
+    )
 
 
 class Peer(Model):
-    """Another gateway that may send here. Not served by this version yet."""
+    """Another gateway that may send here. It needs a bearer, a client certificate, or both."""
 
-    cluster: Label = Field(description="Its name: whoever presents the credential is that cluster.")
+    cluster: Label = Field(description="Its name: whoever presents a credential of it is that cluster.")
     bearer: SecretValue | None = Field(default=None, description="Its token.")
-    client_certificate: ClientCertificate | None = Field(default=None, description="Its certificate.")
-    brokers: list[str] = Field(default=[], description="`namespace/name` of the Brokers it may send to.")
-    types: list[str] = Field(default=[], description="Prefixes of event types it may send.")
+    client_certificate: ClientCertificate | None = Field(
+        default=None, description="Its certificate, signed by one of `ingress.tls.clientCaCerts`."
+    )
+    brokers: list[str] = Field(
+        default=[], description="`namespace/name` of the Brokers it may send to; default: every one."
+    )
+    types: list[Nonempty] = Field(
+        default=[], description="Prefixes of the event types it may send; default: all."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.bearer is None and self.client_certificate is None:
+            raise wrong("needs a bearer, a clientCertificate, or both: by these it is known")
+        return self
 
 
 class Gateway(Model):
@@ -319,11 +352,12 @@ class Gateway(Model):
         json_schema_extra={"default": "PT25S"},
     )
     peers: list[Peer] = Field(
-        default=[], description="Gateways that may send here. Not served by this version yet."
+        default=[],
+        description="Gateways that may send here. What anybody else sends is an event of a producer.",
     )
-    max_hops: Annotated[Whole, Field(ge=1, le=255)] | None = Field(
-        default=None,
-        description="Most links between gateways an event may cross. Not served by this version yet.",
+    max_hops: Annotated[Whole, Field(ge=1, le=255)] = Field(
+        default=16,
+        description="Most links between gateways that an event may cross; beyond it, a dead letter of the Relay.",
     )
 
 
@@ -361,14 +395,69 @@ class Endpoint(Model):
     headers: Headers = Field(default={}, description="Headers to add to every request.")
 
 
-class Relay(Model):
-    """Broker to Broker, across gateways. Not served by this version yet."""
+class RelayDelivery(Delivery):
+    """How a Relay tries again. Nothing is inherited; a field that is absent has the default that stands here.
 
-    from_: str = Field(alias="from", description="Name of the Broker that events come from.")
-    to: Destination = Field(description="The Broker they go to.")
-    auth: Auth = Field(default=Auth(), description="Credentials.")
-    filters: list[Any] = Field(default=[], description="As those of a Trigger.")
-    delivery: Delivery | None = Field(default=None, description="Retries and dead letters.")
+    A target that cannot be reached is tried for ever: its events wait on the transport of the Broker they
+    come from, and cost no memory.
+    """
+
+    dead_letter_sink: Destination | None = Field(
+        default=None,
+        description="Where events go that the target will not take; default: the dead-letter channel of the Broker "
+        "they come from.",
+    )
+    retry: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = Field(
+        default=None,
+        description="Attempts after the first one for a single event that fails while others of the same transfer pass, "
+        f"after which it is a dead letter; default {RELAY_DELIVERY.retry}. A target that is away does not count.",
+    )
+    backoff_max: Seconds | None = Field(
+        default=None,
+        description="Longest wait between attempts, so also how late a target is noticed that has come back; default PT1M.",
+    )
+    timeout: PositiveSeconds | None = Field(
+        default=None, description="Whole deadline of one transfer, answer included; default PT30S."
+    )
+    format: Literal["binary", "json"] | None = Field(
+        default=None,
+        description="CloudEvents mode towards a target that takes single events only: `binary` (default) or `json`.",
+    )
+
+
+class RateLimit(Model):
+    """How fast a Relay may send."""
+
+    events_per_second: PositiveNumber = Field(description="Most events a second, on average.")
+
+
+class Relay(Model):
+    """Which events of a Broker go to another Broker: of this gateway, of another one, or of anybody who takes CloudEvents."""
+
+    from_: str = Field(
+        alias="from", description="Name of the Broker that events come from, in the Relay's namespace."
+    )
+    to: Destination = Field(
+        description="Where they go: the URL of a Broker (or of anything that takes CloudEvents), or a ref to a Broker, "
+        "an Endpoint or a Service."
+    )
+    auth: Auth = Field(
+        default=Auth(),
+        description="Credentials; they replace those of an Endpoint. Without any, the other gateway takes the "
+        "sender for a producer: it recognises neither loops nor duplicates.",
+    )
+    filters: list[Any] = Field(default=[], description="Entries must all match, as those of a Trigger.")
+    delivery: RelayDelivery | None = Field(default=None, description="How it tries again, and dead letters.")
+    rate_limit: RateLimit | None = Field(default=None, description="How fast it may send; default: no limit.")
+    compression: Literal["gzip", "none"] = Field(
+        default="none",
+        description="`gzip`: transfers are compressed where the target takes it; default `none`.",
+    )
+    start: Start = Field(
+        default=StartSpec(),
+        description="Where a new Relay begins: `latest` (default), `earliest`, an RFC 3339 time, or `position:…`.",
+        json_schema_extra={"default": "latest"},
+    )
 
 
 class Metadata(Model):
@@ -386,10 +475,8 @@ MODELS: dict[tuple[str, str], type[Model]] = {
     (OURS, "Gateway"): Gateway,
     (OURS, "Transport"): Transport,
     (OURS, "Endpoint"): Endpoint,
+    (OURS, "Relay"): Relay,
     (EVENTING, "Broker"): Broker,
     (EVENTING, "Trigger"): Trigger,
 }
 """The kinds that are served: (apiVersion, kind) -> model of `spec`."""
-
-NOT_YET: dict[tuple[str, str], type[Model]] = {(OURS, "Relay"): Relay}
-"""Kinds of ours that are read and checked, and not served by this version."""

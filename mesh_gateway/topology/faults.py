@@ -42,7 +42,7 @@ CODES: Mapping[str, Code] = {
     "MG014": Code("error", "a kind is unknown"),
     "MG015": Code("error", "there is more than one Gateway"),
     # References
-    "MG020": Code("error", "a Trigger's Broker is not in the files"),
+    "MG020": Code("error", "the Broker of a Trigger or Relay is not in the files"),
     "MG021": Code("error", "a reference leads nowhere"),
     "MG022": Code("error", "a destination refers to a kind that is not served here"),
     "MG023": Code("error", "a Transport is not in the files"),
@@ -60,6 +60,13 @@ CODES: Mapping[str, Code] = {
     # The mesh as a whole
     "MG040": Code("warning", "events can go round in a loop"),
     "MG041": Code("error", "dead letters go back into their own broker"),
+    # Between gateways
+    "MG042": Code("error", "a relay leads back into its own broker"),
+    "MG043": Code("error", "two peers cannot be told from each other"),
+    "MG044": Code("error", "a peer is known by a certificate that nobody is asked for"),
+    "MG045": Code("warning", "a token travels in the clear"),
+    "MG046": Code("warning", "a relay has no credential"),
+    "MG048": Code("error", "two gateways have one name"),
     # The gateway
     "MG050": Code("error", "the admin listener is open to others and has no token"),
     "MG052": Code("error", "two listeners have one address"),
@@ -68,10 +75,14 @@ CODES: Mapping[str, Code] = {
     "MG201": Code("warning", "a Knative kind is not served here"),
     "MG202": Code("warning", "a document of another kind was skipped"),
     "MG203": Code("notice", "a broker of a class without an entry runs on the default transport"),
-    "MG204": Code("error", "relays are not served by this version"),
     "MG205": Code("warning", "a setting has no effect here"),
 }
 """Code -> (usual severity, what it is about)."""
+
+RETIRED: Mapping[str, str] = {
+    "MG204": "relays are not served by this version",
+}
+"""Codes that are no longer reported: what they were about. Their pages say since when; they are never used again."""
 
 
 class Place(NamedTuple):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path as FilePath
 from typing import Any
 
 from mesh_gateway.topology import documents
+from mesh_gateway.topology.destinations import HTTP, Unresolvable, split
 from mesh_gateway.topology.faults import Path
+from mesh_gateway.topology.reach import is_loopback
 from mesh_gateway.topology.resources import Resource
 from mesh_gateway.topology.secrets import References
 from mesh_gateway.topology.spec import AdminSpec, GatewaySpec, IngressSpec, TLSServerSpec
@@ -15,19 +16,11 @@ from mesh_gateway.topology.values import listen_address
 
 __all__ = ["gateway_spec", "is_loopback", "listen_address"]
 
-NOT_YET = ("peers", "maxHops")
-"""Fields of federation, read and checked, and not served by this version."""
-
 
 def gateway_spec(resource: Resource | None, found: documents.Gateway, references: References) -> GatewaySpec:
-    """Everything but transports, brokers and triggers. Without a document (`resource` None), the defaults."""
+    """Everything but what has documents of its own, and peers. Without a document (`resource` None), the defaults."""
     if resource is None:
         return GatewaySpec()
-    for name in NOT_YET:
-        if resource.says(("spec", name)):
-            resource.fault(
-                "MG204", ("spec", name), "this version has no relays; take the field away", key=True
-            )
     ingress = _ingress(resource, found.ingress, references)
     admin = _admin(resource, found.admin, references)
     if (ingress.host, ingress.port) == (admin.host, admin.port) and admin.port:
@@ -42,6 +35,7 @@ def gateway_spec(resource: Resource | None, found: documents.Gateway, references
         admin=admin,
         state_directory=FilePath(found.state.directory or "state"),
         drain_timeout=found.drain_timeout,
+        max_hops=found.max_hops,
     )
 
 
@@ -50,14 +44,31 @@ def _ingress(resource: Resource, found: documents.Ingress, references: Reference
     given: dict[str, Any] = {
         name: value
         for name in documents.Ingress.model_fields
-        if name not in ("listen", "tls") and (value := getattr(found, name)) is not None
+        if name not in ("listen", "tls", "url") and (value := getattr(found, name)) is not None
     }
     if found.listen is not None:
         given["host"], given["port"] = found.listen
     if found.tls is not None:
         certificate, key = references.key_pair(found.tls, resource, (*path, "tls"))
-        given["tls"] = TLSServerSpec(certificate, key)
+        authorities = None
+        if found.tls.client_ca_certs is not None:
+            where = (*path, "tls", "clientCaCerts")
+            authorities = references.certificates(found.tls.client_ca_certs, resource, where)
+        given["tls"] = TLSServerSpec(certificate, key, authorities)
+    if found.url is not None:
+        given["url"] = _base_url(found.url, resource, (*path, "url"))
     return IngressSpec(**given)
+
+
+def _base_url(url: str, resource: Resource, path: Path) -> str:
+    """A URL below which the brokers lie, without a slash at its end."""
+    try:
+        parts = split(url, (), HTTP)
+        if parts.query or parts.fragment:
+            raise Unresolvable("MG027", "a base URL has neither ? nor #: paths of Brokers are put behind it")
+    except Unresolvable as error:
+        resource.fault(error.code, path, str(error))
+    return url.rstrip("/")
 
 
 def _admin(resource: Resource, found: documents.Admin, references: References) -> AdminSpec:
@@ -69,13 +80,3 @@ def _admin(resource: Resource, found: documents.Admin, references: References) -
         message = f"{host} can be reached by others: set spec.admin.token, or listen on 127.0.0.1"
         resource.fault("MG050", ("spec", "admin", "listen"), message)
     return AdminSpec(host, port, token)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a listener on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mesh_gateway.filters.dialects import Filter
-from mesh_gateway.topology import documents, lint, needs
+from mesh_gateway.topology import documents, lint, needs, relays
 from mesh_gateway.topology.delivery import INSTALLED, delivery_spec
 from mesh_gateway.topology.destinations import Addresses, Unresolvable, service_url
 from mesh_gateway.topology.endpoints import endpoint
@@ -14,9 +14,10 @@ from mesh_gateway.topology.faults import Path, meant
 from mesh_gateway.topology.gateway import gateway_spec
 from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.knative import LOOKED_UP
+from mesh_gateway.topology.peers import Ground, peer_specs
 from mesh_gateway.topology.resources import Resource
 from mesh_gateway.topology.secrets import References
-from mesh_gateway.topology.spec import DeliverySpec, GatewaySpec, TransportSpec, TriggerSpec
+from mesh_gateway.topology.spec import DeliverySpec, GatewaySpec, RelaySpec, TransportSpec, TriggerSpec
 from mesh_gateway.topology.transports import EMBEDDED, Choice, transport_spec
 from mesh_gateway.topology.triggers import Reader
 
@@ -27,8 +28,6 @@ def resolve(
     """The spec of these documents. It is whole only if no error was noted on the way."""
     of = _by_kind(resources)
     references = References(environment, of["Secret"])
-    for resource in of["Relay"].values():
-        resource.fault("MG204", ("kind",), "this version has no relays; take the document away")
     document = next(iter(of["Gateway"].values()), None)
     gateway = (
         document.spec if document and isinstance(document.spec, documents.Gateway) else documents.Gateway()
@@ -40,6 +39,9 @@ def resolve(
         found, gateway.default_transport, gateway.broker_classes, _configs(resources), kinds, references
     )
     brokers = of["Broker"]
+    spec = gateway_spec(document, gateway, references)
+    ground = Ground(spec.cluster, spec.ingress, brokers, partial)
+    peers = peer_specs(document, references, ground)
 
     addresses = _addresses(document, gateway, of, kinds, references, partial=partial)
     default = INSTALLED
@@ -47,6 +49,9 @@ def resolve(
         default = delivery_spec(gateway.delivery, document, addresses)
     deliveries = {key: _delivery(broker, default, addresses) for key, broker in brokers.items()}
     triggers, filters = _triggers(of["Trigger"], Reader(brokers, deliveries, addresses, kinds.filters))
+    found_relays, _ = _relays(
+        of["Relay"], relays.Reader(brokers, addresses, kinds.filters, references, spec.ingress)
+    )
     lint.loops(triggers, filters, of["Trigger"])
     lint.own_dead_letters(brokers, deliveries, triggers, of["Trigger"])
     on_transports = {key: choice.broker_spec(broker) for key, broker in brokers.items()}
@@ -54,10 +59,12 @@ def resolve(
     needs.check(triggers, of["Trigger"], offers)
     needs.check_size(document, gateway.ingress.max_event_bytes, offers)
     return replace(
-        gateway_spec(document, gateway, references),
+        spec,
+        peers=peers,
         brokers=on_transports,
         transports={name: spec for name, spec in found.items() if spec is not None},
         triggers=triggers,
+        relays=found_relays,
     )
 
 
@@ -127,6 +134,18 @@ def _addresses(
 def _delivery(broker: Resource, default: DeliverySpec, addresses: Addresses) -> DeliverySpec:
     found = broker.spec.delivery if isinstance(broker.spec, documents.Broker) else None
     return default if found is None else delivery_spec(found, broker, addresses)
+
+
+def _relays(
+    resources: Mapping[str, Resource], reader: relays.Reader
+) -> tuple[dict[str, RelaySpec], dict[str, Filter]]:
+    found: dict[str, RelaySpec] = {}
+    filters: dict[str, Filter] = {}
+    for key, resource in resources.items():
+        made = reader.relay(resource)
+        if made is not None:
+            found[key], filters[key] = made
+    return found, filters
 
 
 def _triggers(

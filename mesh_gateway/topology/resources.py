@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mesh_gateway.topology import fields, knative
-from mesh_gateway.topology.documents import EVENTING, MODELS, NOT_YET, OURS, Metadata, Model
+from mesh_gateway.topology.documents import EVENTING, MODELS, OURS, Metadata, Model
 from mesh_gateway.topology.durations import LONGEST_SHOWN
 from mesh_gateway.topology.faults import Faults, Path, Place, Severity, meant
 from mesh_gateway.topology.interpolate import Filled, interpolate
@@ -103,7 +103,7 @@ def _read(document: Document, environment: Mapping[str, str], faults: Faults) ->
     kind = _kind(document, faults)
     if kind is None:
         return None
-    model = MODELS.get(kind) or NOT_YET.get(kind)
+    model = MODELS.get(kind)
     if model is None and kind not in knative.LOOKED_UP:
         if kind not in knative.SERVICES:
             knative.skip(document, *kind, faults)

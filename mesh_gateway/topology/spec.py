@@ -1,7 +1,7 @@
 """What runs: the frozen result of reading the documents, with every default filled in and every ref resolved.
 
 `gateway.assembly` turns these into running objects and `topology.diff` compares two of them;
-nothing else reads them. Names of brokers, triggers and endpoints are `namespace/name`.
+nothing else reads them. Names of brokers, triggers, relays and endpoints are `namespace/name`.
 All durations are seconds. A `Secret` never shows itself in `repr`, and compares by value.
 """
 
@@ -29,6 +29,8 @@ class TLSServerSpec:
 
     certificate: Path
     key: Path
+    client_authorities: str | None = None
+    """PEM text; those whose client certificates are believed. None = clients are not asked for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class IngressSpec:
     """Bytes of events accepted but not yet durable, over all connections; beyond it 429."""
     publish_timeout: float = 5.0
     """How long a producer waits for durability before 503."""
+    url: str | None = None
+    """How others reach this ingress: its public base URL, without a slash at its end. None = as it listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,48 @@ class TriggerSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerSpec:
+    """Another gateway that may send here: whoever presents one of its credentials is that cluster."""
+
+    cluster: str
+    bearer: Secret | None = None
+    san: str | None = None
+    """A subject alternative name of its client certificate."""
+    brokers: tuple[str, ...] = ()
+    """`namespace/name` of the brokers it may send to; none given = every one."""
+    types: tuple[str, ...] = ()
+    """Prefixes of the event types it may send; none given = all."""
+
+
+RELAY_DELIVERY = DeliverySpec(retry=10, backoff_delay=0.2, backoff_max=60.0)
+"""Of a relay: whoever is away is asked again every minute, because its events wait on disk and nothing is lost by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySpec:
+    """A relay: what it wants of its broker goes to another broker. `filters` is as a trigger's."""
+
+    namespace: str
+    name: str
+    broker: str
+    """`namespace/name` of the broker that it reads from."""
+    destination: HttpDestination | BrokerDestination
+    """Over HTTP it asks for no replies."""
+    delivery: DeliverySpec = RELAY_DELIVERY
+    """`retry` counts only failures of one event while others of its transfer pass; a target that cannot be
+    reached is tried for ever."""
+    filters: tuple[Any, ...] = ()
+    rate: float | None = None
+    """Events a second at most; None = as many as go."""
+    compression: Literal["gzip", "none"] = "none"
+    start: StartSpec = StartSpec()
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class GatewaySpec:
     """Everything one gateway process serves."""
 
@@ -190,8 +236,12 @@ class GatewaySpec:
     state_directory: Path | None = Path("state")
     """Where the embedded transport keeps its file; None = in memory."""
     drain_timeout: float = 25.0
+    peers: tuple[PeerSpec, ...] = ()
+    max_hops: int = 16
+    """Links between gateways that an event may cross."""
     transports: Mapping[str, TransportSpec] = field(default_factory=dict)
     brokers: Mapping[str, BrokerSpec] = field(default_factory=dict)
     triggers: Mapping[str, TriggerSpec] = field(default_factory=dict)
+    relays: Mapping[str, RelaySpec] = field(default_factory=dict)
     digest: str = ""
     """Short hash of the documents this came from."""

@@ -31,7 +31,7 @@ class Reader:
         """The trigger and its compiled filter; None when it cannot run."""
         check(resource, TRIGGER)
         said = read(resource)
-        filters, attributes, compiled = self._filter(resource)
+        filters, attributes, compiled = filter_of(resource, self.dialects)
         broker = self._broker(resource)
         found = resource.spec
         if not isinstance(found, documents.Trigger):
@@ -53,7 +53,7 @@ class Reader:
         return spec, compiled
 
     def _broker(self, resource: Resource) -> str | None:
-        spec = _members(resource.value.get("spec"))
+        spec = members(resource.value.get("spec"))
         ref = spec.get("brokerRef")
         if ("broker" in spec) == (ref is not None):
             code, what = ("MG010", "broker and brokerRef exclude each other; take one") if ref else (
@@ -62,46 +62,55 @@ class Reader:
             resource.fault(code, ("spec",), what, key=True)
             return None
         path: Path = ("spec", "broker") if ref is None else ("spec", "brokerRef", "name")
-        name = spec["broker"] if ref is None else _members(ref).get("name")
-        namespace = resource.namespace if ref is None else _members(ref).get("namespace", resource.namespace)
+        name = spec["broker"] if ref is None else members(ref).get("name")
+        namespace = resource.namespace if ref is None else members(ref).get("namespace", resource.namespace)
         if not isinstance(name, str) or not isinstance(namespace, str):
             return None  # noted with the shape of the document
-        if ref is not None and _members(ref).get("kind") not in (None, "Broker"):
+        if ref is not None and members(ref).get("kind") not in (None, "Broker"):
             resource.fault("MG022", ("spec", "brokerRef", "kind"), "must be Broker")
             return None
         key = f"{namespace}/{name}"
-        if key in self.brokers:
-            return key
-        hint = meant(key, self.brokers) or f"; there are: {', '.join(sorted(self.brokers)[:10]) or 'none'}"
-        severity: Severity | None = "warning" if self.addresses.partial else None
-        resource.fault("MG020", path, f"there is no Broker {key} in the files{hint}", severity=severity)
-        return None
-
-    def _filter(
-        self, resource: Resource
-    ) -> tuple[tuple[Any, ...], tuple[tuple[str, str], ...], Filter | None]:
-        """`filters`, `filter.attributes` and both compiled, from the plain values: a filter is looked at
-        even when the rest of the document is wrong.
-        """
-        spec = _members(resource.value.get("spec"))
-        filters = spec.get("filters", [])
-        attributes = _members(_members(spec.get("filter")).get("attributes"))
-        if not isinstance(filters, list) or not all(isinstance(value, str) for value in attributes.values()):
-            return (), (), None  # noted with the shape of the document
-        if filters and attributes:
-            resource.fault("MG032", ("spec", "filter"), "does not count: spec.filters is given too", key=True)
-            attributes = {}
-        pairs = tuple(attributes.items())
-        try:
-            compiled = parse(filters, pairs, self.dialects)
-        except FilterFaults as error:
-            for fault in error.faults:
-                resource.fault("MG031", ("spec", *fault.path), fault.message)
-            return tuple(filters), pairs, None
-        for warning in compiled.warnings:
-            resource.fault("MG030", ("spec", *warning.path), warning.message)
-        return tuple(filters), pairs, compiled
+        return known_broker(key, resource, path, self.brokers, partial=self.addresses.partial)
 
 
-def _members(value: Any) -> Mapping[str, Any]:
+def known_broker(
+    key: str, resource: Resource, path: Path, brokers: Collection[str], *, partial: bool
+) -> str | None:
+    """The broker that `path` of `resource` names; None after noting that it is not in the files."""
+    if key in brokers:
+        return key
+    hint = meant(key, brokers) or f"; there are: {', '.join(sorted(brokers)[:10]) or 'none'}"
+    severity: Severity | None = "warning" if partial else None
+    resource.fault("MG020", path, f"there is no Broker {key} in the files{hint}", severity=severity)
+    return None
+
+
+def filter_of(
+    resource: Resource, dialects: Mapping[str, Compile]
+) -> tuple[tuple[Any, ...], tuple[tuple[str, str], ...], Filter | None]:
+    """`filters`, `filter.attributes` and both compiled, from the plain values: a filter is looked at
+    even when the rest of the document is wrong.
+    """
+    spec = members(resource.value.get("spec"))
+    filters = spec.get("filters", [])
+    attributes = members(members(spec.get("filter")).get("attributes"))
+    if not isinstance(filters, list) or not all(isinstance(value, str) for value in attributes.values()):
+        return (), (), None  # noted with the shape of the document
+    if filters and attributes:
+        resource.fault("MG032", ("spec", "filter"), "does not count: spec.filters is given too", key=True)
+        attributes = {}
+    pairs = tuple(attributes.items())
+    try:
+        compiled = parse(filters, pairs, dialects)
+    except FilterFaults as error:
+        for fault in error.faults:
+            resource.fault("MG031", ("spec", *fault.path), fault.message)
+        return tuple(filters), pairs, None
+    for warning in compiled.warnings:
+        resource.fault("MG030", ("spec", *warning.path), warning.message)
+    return tuple(filters), pairs, compiled
+
+
+def members(value: Any) -> Mapping[str, Any]:
+    """The fields of an object; none of what is no object, which is noted elsewhere."""
     return value if isinstance(value, dict) else {}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from mesh_gateway.topology import durations
 from mesh_gateway.topology.interpolate import Filled
+from mesh_gateway.topology.spec import StartSpec
 
 
 def wrong(message: str) -> PydanticCustomError:
@@ -41,6 +44,19 @@ def _whole(value: Any) -> Any:
     return value
 
 
+def _number(value: Any) -> float:
+    """More than nothing; a variable can only give text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Filled):
+        raise wrong("must be a number" + (", without quotes" if isinstance(value, str) else ""))
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise wrong("must be a number that is more than 0")
+    return number
+
+
 def _boolean(value: Any) -> Any:
     if not isinstance(value, bool) and (not isinstance(value, Filled) or value not in ("true", "false")):
         raise wrong("must be true or false" + (", without quotes" if isinstance(value, str) else ""))
@@ -56,6 +72,12 @@ PositiveSeconds = Annotated[
 ]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Flag = Annotated[bool, BeforeValidator(_boolean)]
+PositiveNumber = Annotated[
+    float,
+    PlainValidator(_number),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+]
+Nonempty = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=2**31 - 1)]
 """How many; at least one."""
 Bytes = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=2**40)]
@@ -112,6 +134,38 @@ Listen = Annotated[
     tuple[str, int],
     PlainValidator(_listen),
     WithJsonSchema({"type": "string", "pattern": ":[0-9]+$", "examples": ["127.0.0.1:8080"]}),
+]
+
+
+def start_position(text: str) -> StartSpec:
+    """Where a subscription begins. Raises `ValueError` with what is allowed."""
+    if text in ("latest", "earliest"):
+        return StartSpec(text)  # type: ignore[arg-type]  # one of its words
+    if text.startswith("position:") and text != "position:":
+        return StartSpec("position", position=text.removeprefix("position:"))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(
+            "must be latest, earliest, a time such as 2026-11-24T08:00:00Z, or position:POSITION"
+        )
+    return StartSpec("timestamp", timestamp=moment.timestamp())
+
+
+def _start(value: Any) -> StartSpec:
+    try:
+        return start_position(value if isinstance(value, str) else "")
+    except (ValueError, OverflowError) as error:
+        raise wrong(str(error)) from error
+
+
+Start = Annotated[
+    StartSpec,
+    PlainValidator(_start),
+    PlainSerializer(str, return_type=str),  # else the schema would hold the fields of the spec
+    WithJsonSchema({"type": "string"}),
 ]
 
 _header_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z", re.ASCII).match

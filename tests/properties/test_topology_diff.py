@@ -14,6 +14,8 @@ from mesh_gateway.topology.spec import (
     GatewaySpec,
     HttpDestination,
     IngressSpec,
+    PeerSpec,
+    RelaySpec,
     Secret,
     TransportSpec,
     TriggerSpec,
@@ -47,6 +49,10 @@ def specs(draw: st.DrawFn) -> GatewaySpec:
         )
         for name in draw(st.sets(names))
     ]
+    relays = [
+        RelaySpec("default", name, draw(names), draw(destinations), draw(deliveries))
+        for name in draw(st.sets(names))
+    ]
     return GatewaySpec(
         name=draw(names),
         ingress=IngressSpec(port=draw(st.integers(1, 3))),
@@ -54,6 +60,8 @@ def specs(draw: st.DrawFn) -> GatewaySpec:
         transports={one.name: one for one in transports},
         brokers={one.key: one for one in brokers},
         triggers={one.key: one for one in triggers},
+        peers=tuple(PeerSpec(name) for name in draw(st.sets(names))),
+        relays={one.key: one for one in relays},
         digest=draw(names),
     )
 

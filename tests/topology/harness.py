@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.load import Loaded, Source, load
-from mesh_gateway.topology.spec import GatewaySpec, TriggerSpec
+from mesh_gateway.topology.spec import GatewaySpec, RelaySpec, TriggerSpec
 from mesh_gateway.transport.builtin import EMBEDDED
 from mesh_gateway.transport.contract import Capabilities
 from mesh_gateway.transport.hooks import TransportKind
@@ -106,6 +106,16 @@ spec: {{{spec}}}
 """
 
 
+def relay(spec: str, name: str = "to-us") -> str:
+    """A Relay of broker `orders`; `spec` is the rest of the inside of a flow mapping."""
+    return f"""
+apiVersion: mesh-gateway.dev/v1alpha1
+kind: Relay
+metadata: {{name: {name}}}
+spec: {{from: orders, {spec}}}
+"""
+
+
 def transport(spec: str, name: str = "main") -> str:
     return f"""
 apiVersion: mesh-gateway.dev/v1alpha1
@@ -137,6 +147,12 @@ def spec_of(*documents: str, **settings: Any) -> GatewaySpec:
 def the_trigger(*documents: str, **settings: Any) -> TriggerSpec:
     """The only Trigger of documents that have no errors."""
     (found,) = spec_of(*documents, **settings).triggers.values()
+    return found
+
+
+def the_relay(*documents: str, **settings: Any) -> RelaySpec:
+    """The only Relay of documents that have no errors."""
+    (found,) = spec_of(*documents, **settings).relays.values()
     return found
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mesh_gateway.topology.diff import Change, apply, diff
 from mesh_gateway.topology.spec import GatewaySpec
-from tests.topology.harness import BROKER, gateway, spec_of, to_billing, transport, trigger
+from tests.topology.harness import BROKER, gateway, relay, spec_of, to_billing, transport, trigger
 
 BASE = (
     gateway("cluster: eu"),
@@ -14,13 +14,14 @@ BASE = (
     BROKER.replace("orders", "audit"),
     transport("kind: configured"),
     trigger(to_billing()),
+    relay("to: {uri: 'https://us.example/'}"),
 )
 
 
 def edited(old: str, new: str) -> tuple[GatewaySpec, GatewaySpec]:
     text = "\n---\n".join(BASE)
     assert old in text
-    return spec_of(*BASE), spec_of(text.replace(old, new))
+    return spec_of(*BASE), spec_of(text.replace(old, new), environment={"T": "x"})
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,21 @@ def edited(old: str, new: str) -> tuple[GatewaySpec, GatewaySpec]:
             "drain",
         ),
         ("broker: orders", "broker: audit", "triggers", "broker", "rejoin group"),
+        ("cluster: eu", "cluster: eu, maxHops: 3", "gateway", "max_hops", "hot"),
+        (
+            "cluster: eu",
+            "cluster: eu, peers: [{cluster: us, bearer: {valueFrom: {env: T}}}]",
+            "gateway",
+            "peers",
+            "hot",
+        ),
+        ("https://us.example/", "https://us.example/v2", "relays", "destination", "drain"),
+        ("from: orders", "filters: [{exact: {type: a}}], from: orders", "relays", "filters", "hot"),
+        ("from: orders", "delivery: {retry: 1}, from: orders", "relays", "delivery", "hot"),
+        ("from: orders", "rateLimit: {eventsPerSecond: 5}, from: orders", "relays", "rate", "hot"),
+        ("from: orders", "compression: gzip, from: orders", "relays", "compression", "hot"),
+        ("from: orders", "start: earliest, from: orders", "relays", "start", "none"),
+        ("from: orders", "from: audit", "relays", "broker", "rejoin group"),
     ],
 )
 def test_an_edit_is_one_change_with_its_effect(old: str, new: str, noun: str, what: str, effect: str):
@@ -84,11 +100,12 @@ def test_a_broker_that_moves_to_another_transport_leaves_its_channel_behind():
 
 
 def test_what_is_new_is_hot_and_what_goes_drains():
-    before, after = spec_of(*BASE), spec_of(*BASE[:-1], trigger(to_billing(), "other"))
+    before, after = spec_of(*BASE), spec_of(*BASE[:-2], trigger(to_billing(), "other"))
 
     assert [(c.name, c.how, c.effect) for c in diff(before, after).changes] == [
         ("default/billing", "removed", "drain"),
         ("default/other", "added", "hot"),
+        ("default/to-us", "removed", "drain"),
     ]
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from mesh_gateway.topology.faults import CODES
+from mesh_gateway.topology.faults import CODES, RETIRED
 from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.load import Loaded, Source, load
 from mesh_gateway.transport.plugins import load_plugins
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "errors"
+ENVIRONMENT = {"MESH_ADMIN_TOKEN": "x", "MESH_EU": "eu", "MESH_US": "us"}
+"""What the examples of the pages take from outside."""
 
 
 def example(page: str, language: str) -> list[str]:
@@ -23,13 +25,20 @@ def example(page: str, language: str) -> list[str]:
 
 
 def read(text: str) -> Loaded:
-    return load(
-        [Source("mesh.yaml", text)], environment={"MESH_ADMIN_TOKEN": "x"}, kinds=Kinds.of(load_plugins())
-    )
+    return load([Source("mesh.yaml", text)], environment=ENVIRONMENT, kinds=Kinds.of(load_plugins()))
 
 
 def test_every_code_has_a_page_and_every_page_a_code():
-    assert sorted(page.stem for page in PAGES.glob("MG*.md")) == sorted(CODES)
+    assert sorted(page.stem for page in PAGES.glob("MG*.md")) == sorted([*CODES, *RETIRED])
+
+
+@pytest.mark.parametrize("code", RETIRED)
+def test_a_code_that_is_gone_is_never_used_again_and_its_page_says_since_when(code: str):
+    page = (PAGES / f"{code}.md").read_text(encoding="utf-8")
+
+    assert code not in CODES
+    assert page.startswith(f"# {code} — {RETIRED[code]}\n")
+    assert re.search(r"Not reported any more since \S+", page)
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -59,6 +59,7 @@ def test_our_kinds_are_closed_and_knatives_open():
         ("Gateway", True),
         ("Transport", True),
         ("Endpoint", True),
+        ("Relay", True),
         ("Broker", False),
         ("Trigger", False),
     ):
