@@ -186,6 +186,10 @@ class GatewayProcess:
             return await self._process.wait()
 
     @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
@@ -273,7 +277,7 @@ async def running(gateway: GatewayProcess) -> AsyncIterator[GatewayProcess]:
         await gateway.start()
         yield gateway
     finally:
-        if gateway._process is not None and gateway._process.returncode is None:
+        if gateway.runs:
             await gateway.kill()
 
 

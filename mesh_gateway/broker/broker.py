@@ -49,7 +49,7 @@ class Broker:
         returns.
         """
         counters = self.counters
-        arrival = self._arrival()
+        arrival = self.arrival()
         if len(events) == 1:
             channel_event = self._stamped(events[0], arrival, trusted=False)
 
@@ -71,7 +71,7 @@ class Broker:
 
     def accept_inside(self, event: Event, done: Done) -> None:
         """Store an event from inside this gateway (a reply, another broker's copy, a dead letter)."""
-        stamped = self._stamped(event, self._arrival(), trusted=True)
+        stamped = self._stamped(event, self.arrival(), trusted=True)
         counters = self.counters
 
         def counted(error: MeshError | None) -> None:
@@ -80,6 +80,15 @@ class Broker:
             done(error)
 
         self.channel.publish(stamped, counted)
+
+    def relayed(self, event: Event, arrival: str) -> Event:
+        """An event from another gateway as it is stored here: with the marks of its way, one broker further.
+
+        Raises `HopsExhausted`. From any thread.
+        """
+        attributes = {**event.attributes, TTL: ttl.spend(event.attributes.get(TTL)), ARRIVAL: arrival}
+        kinds = {name: kind for name, kind in (event.kinds or {}).items() if name not in (TTL, ARRIVAL)}
+        return Event(attributes, event.data, kinds or None, event.headers)
 
     def accept_reply(self, reply: Event, done: Done) -> None:
         """Store a subscriber's reply: from outside as to what it may carry, from inside as to its hops."""
@@ -91,7 +100,7 @@ class Broker:
                 counters.replies += 1
             done(error)
 
-        self.channel.publish(self._stamped(reply, self._arrival(), trusted=False), counted)
+        self.channel.publish(self._stamped(reply, self.arrival(), trusted=False), counted)
 
     def _stamped(self, event: Event, arrival: str, *, trusted: bool) -> Event:
         attributes = dict(event.attributes)
@@ -116,7 +125,7 @@ class Broker:
         }
         return Event(kept, event.data, kinds or None, event.headers)
 
-    def _arrival(self) -> str:
+    def arrival(self) -> str:
         """Now as RFC 3339 with microseconds; the part down to the second is made once a second."""
         now = self._now()
         second = int(now)

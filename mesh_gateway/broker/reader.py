@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Protocol
 
 from mesh_gateway.broker.router import Router
 from mesh_gateway.delivery.gate import Gate
@@ -19,6 +20,23 @@ from mesh_gateway.transport.ledger import Ledger
 RECEIVE_LIMIT = 256
 """Events asked for at once: enough to spread the cost of a receive to nothing (under 0.1 µs an
 event), few enough that 256 events of 1 MiB stay within a budget of memory."""
+
+
+class Sifting(Protocol):
+    """Finds events that lie in the channel twice."""
+
+    async def duplicates_of(self, deliveries: Sequence[Delivery]) -> set[int]:
+        """The indexes of the deliveries that hold what another copy has brought. Raises `TransportError`."""
+        ...
+
+
+async def sifted(sieve: Sifting | None, deliveries: Sequence[Delivery], ledger: Ledger) -> Sequence[Delivery]:
+    """The deliveries without duplicates, which are settled. Raises `TransportError`."""
+    doubles = set() if sieve is None else await sieve.duplicates_of(deliveries)
+    if not doubles:
+        return deliveries
+    ledger.unwanted([one for index, one in enumerate(deliveries) if index in doubles])
+    return [one for index, one in enumerate(deliveries) if index not in doubles]
 
 
 class Reader:
@@ -38,6 +56,7 @@ class Reader:
         router: Router,
         gate: Gate,
         watches: Watches,
+        sieve: Sifting | None = None,
     ) -> None:
         self.channel = channel
         self.broker = broker
@@ -50,6 +69,7 @@ class Reader:
         self._start = start
         self._gate = gate
         self._watches = watches
+        self._sieve = sieve
         self._stop = asyncio.Event()
         self._ledger: Ledger | None = None
 
@@ -81,7 +101,7 @@ class Reader:
             deliveries = await subscription.receive(RECEIVE_LIMIT)
             if deliveries:
                 ledger.received(len(deliveries))
-                self.route(deliveries, ledger)
+                self.route(await sifted(self._sieve, deliveries, ledger), ledger)
 
     def route(self, deliveries: Sequence[Delivery], ledger: Ledger) -> None:
         """Show each event to the triggers that want it."""

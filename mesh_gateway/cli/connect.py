@@ -10,8 +10,9 @@ from dataclasses import replace
 from mesh_gateway.cli.output import clean, colour, notice
 from mesh_gateway.delivery.watch import Watches
 from mesh_gateway.errors import MeshError, TransportError
-from mesh_gateway.gateway.assembly import Surroundings, assemble, make_link, used_transports
+from mesh_gateway.gateway.assembly import assemble, make_link, used_transports
 from mesh_gateway.gateway.link import Link
+from mesh_gateway.gateway.parts import Surroundings
 from mesh_gateway.topology.spec import BrokerDestination, GatewaySpec, TriggerSpec
 from mesh_gateway.transport.contract import ChannelSpec, Check, Ensure, Level
 from mesh_gateway.transport.plugins import Plugins

@@ -36,7 +36,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "receive": "Be a subscriber that prints events, and fails on demand.",
     },
     "A running gateway": {
-        "status": "Show what transports, brokers and triggers are doing.",
+        "status": "Show what transports, brokers, triggers and relays are doing.",
         "dlq": "List, show and redrive dead letters.",
         "healthcheck": "Ask whether the gateway lives (or is ready).",
     },

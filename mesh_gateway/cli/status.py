@@ -14,11 +14,25 @@ TRIGGER_COLUMNS = ("trigger", "ready", "reason", "lag", "oldest", "in_flight", "
                    "dead_letters", "last_error")  # fmt: skip
 
 
+RELAY_COLUMNS = (
+    "relay",
+    "ready",
+    "reason",
+    "mode",
+    "backlog",
+    "oldest",
+    "sent",
+    "dead_letters",
+    "to",
+    "last_error",
+)
+
+
 @click.command("status")
 @options.admin
 @options.data_output()
 def command(admin: str, token: str | None, form: str) -> None:
-    """Show what transports, brokers and triggers are doing.
+    """Show what transports, brokers, triggers and relays are doing.
 
     READY and REASON are Knative's condition words. LAG is what a trigger has not finished: in its
     window and parked. The exit code is 0 whatever the state; healthcheck judges.
@@ -50,6 +64,9 @@ def show(whole: Mapping[str, Any]) -> None:
     if whole["triggers"]:
         click.echo()
         table(TRIGGER_COLUMNS, [trigger(one) for one in whole["triggers"]])
+    if whole.get("relays"):
+        click.echo()
+        table(RELAY_COLUMNS, [relay(one) for one in whole["relays"]])
 
 
 def transport(one: Mapping[str, Any]) -> list[object]:
@@ -74,6 +91,14 @@ def trigger(one: Mapping[str, Any]) -> list[object]:
         one["name"], status, reason, one["lag"], duration(one["oldest_age"]),
         f"{one['in_flight']}, {one['window']}/{one['window_limit']}", one["parked"], one["delivered"],
         one["retried"], one["dead_lettered"], one["last_error"] or None,
+    ]  # fmt: skip
+
+
+def relay(one: Mapping[str, Any]) -> list[object]:
+    status, reason = readiness(one)
+    return [
+        one["name"], status, reason, one["mode"], one["backlog"], duration(one["oldest_age"]), one["sent"],
+        one["dead_lettered"], one["to"], one["last_error"] or None,
     ]  # fmt: skip
 
 

@@ -66,24 +66,13 @@ class HttpSink:
         parts = urlsplit(settings.url)
         self.address = settings.url
         self._settings = settings
-        secure = parts.scheme == "https"
         host = parts.hostname or ""
-        port = parts.port or (443 if secure else 80)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
         self._head = request_head(settings, host, port)
         self._limits = http.Limits(max_event_bytes=settings.max_reply_bytes)
         self._body_limit = settings.max_reply_bytes if settings.replies else 65_536
         self._pool = Pool(
-            host, port, limit=settings.max_connections, timeout=settings.timeout, tls=self._context(secure)
-        )
-
-    def _context(self, secure: bool) -> ssl.SSLContext | None:
-        settings = self._settings
-        if not secure:
-            return None
-        return tls.client_context(
-            ca_certificates=settings.ca_certificates,
-            client_certificate=settings.client_certificate,
-            insecure_skip_verify=settings.insecure_skip_verify,
+            host, port, limit=settings.max_connections, timeout=settings.timeout, tls=client_tls(settings)
         )
 
     def send(self, event: Event, context: Any, ended: Ended) -> None:
@@ -157,6 +146,17 @@ class HttpSink:
             )
             return Refused(why, BAD_REPLY, response.body[:BODY_EXCERPT])
         return ACCEPTED if reply is None else Accepted(response.status, reply)
+
+
+def client_tls(settings: HttpSettings) -> ssl.SSLContext | None:
+    """The TLS towards this URL; None for plain HTTP. Raises `OSError` for files that cannot be used."""
+    if urlsplit(settings.url).scheme != "https":
+        return None
+    return tls.client_context(
+        ca_certificates=settings.ca_certificates,
+        client_certificate=settings.client_certificate,
+        insecure_skip_verify=settings.insecure_skip_verify,
+    )
 
 
 def request_head(settings: HttpSettings, host: str, port: int) -> bytes:

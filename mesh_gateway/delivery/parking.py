@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
-from mesh_gateway.delivery.counters import TriggerCounters
 from mesh_gateway.delivery.gate import Gate
 from mesh_gateway.delivery.insist import Insist
 from mesh_gateway.delivery.lanes import Copy
@@ -28,6 +28,14 @@ the group commit, so that parking runs at the speed of the store and not of the 
 READ_LIMIT = 256
 """Copies brought back at a time; enough to keep a reader cheap, small beside the window."""
 
+
+class Moved(Protocol):
+    """Counts of what went out and came back."""
+
+    parked: int
+    unparked: int
+
+
 Take = Callable[[Delivery, Callable[[Delivery], None]], None]
 
 
@@ -44,7 +52,7 @@ class Parking:
         gate: Gate,
         take: Take,
         room: Callable[[], int],
-        counters: TriggerCounters,
+        counters: Moved,
         clock: Clock,
     ) -> None:
         self.channel = channel

@@ -7,16 +7,21 @@ they are stored are lost by a crash in between, for they will be called duplicat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
-from mesh_gateway.errors import InvalidEvent
+from mesh_gateway.broker import ttl
+from mesh_gateway.delivery.reply import TTL
+from mesh_gateway.errors import HopsExhausted, InvalidEvent
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
 from mesh_gateway.federation.seen import Seen
 from mesh_gateway.federation.transfer import ACCEPTED, DUPLICATE, LOOPED, Transfer, Verdict, Word
 from mesh_gateway.federation.window import identity
+
+NOTHING: Mapping[bytes, str] = MappingProxyType({})
 
 Known = Callable[[Iterable[bytes]], set[bytes]]
 """Those of these identities that came within the window."""
@@ -40,6 +45,10 @@ class Rules:
             return str(error)
         if crossed > self.max_hops:
             return f"it has crossed {crossed} links between gateways, the limit is {self.max_hops}"
+        try:
+            ttl.spend(event.attributes.get(TTL))
+        except HopsExhausted as error:
+            return str(error)
         if self.types and not event.type.startswith(self.types):
             return f"events of type {event.type[:128]!r} may not be sent here"
         return None
@@ -65,14 +74,19 @@ class Judgement:
     """Of all events of the transfer."""
     floor: int
 
-    def without(self, failed: Collection[bytes]) -> Judgement:
-        """The same when these identities could not be stored: they have no verdict, nor have their doubles in this transfer."""
-        verdicts = tuple(
-            None if own in failed and verdict in (ACCEPTED, DUPLICATE) else verdict
-            for own, verdict in zip(self.identities, self.verdicts, strict=True)
-        )
-        new = tuple(one for one in self.new if one.identity not in failed)
-        return Judgement(verdicts, new, self.identities, self.floor)
+    def without(self, failed: Collection[bytes], refused: Mapping[bytes, str] = NOTHING) -> Judgement:
+        """The same when these identities could not be stored: they have no verdict, nor have their doubles in this
+        transfer. Those in `refused` never can be: why.
+        """
+        verdicts: list[Verdict | None] = []
+        for own, verdict in zip(self.identities, self.verdicts, strict=True):
+            told = verdict not in (ACCEPTED, DUPLICATE)
+            if told or (own not in failed and own not in refused):
+                verdicts.append(verdict)
+            else:
+                verdicts.append(Verdict(Word.REFUSED, refused[own]) if own in refused else None)
+        new = tuple(one for one in self.new if one.identity not in failed and one.identity not in refused)
+        return Judgement(tuple(verdicts), new, self.identities, self.floor)
 
     def seen(self, lane: Seen) -> Seen:
         """The lane as it is once `new` is durable."""

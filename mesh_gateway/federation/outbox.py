@@ -12,13 +12,14 @@ there, and no memory here.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
-from mesh_gateway.federation.transfer import Lane, Numbered, Transfer, Verdict
+from mesh_gateway.federation.rate import Rate
+from mesh_gateway.federation.transfer import Lane, Numbered, Transfer, Verdict, Word
 
 MOST_EVENTS, MOST_BYTES = 500, 1_048_576
 """Of one transfer: beyond them the fixed cost of a request (some 60 µs on each side) is under 0.2 µs an event."""
@@ -27,12 +28,15 @@ WINDOW = 4 * MOST_EVENTS
 """Events held at once: the transfer under way, and enough to fill the next ones while the log is read."""
 
 
-class Held(NamedTuple):
+@dataclass(slots=True)
+class Held:
     """One event that has no verdict yet. `token` is the caller's: what it settles when the event has ended."""
 
     numbered: Numbered
     token: Any
     size: int
+    failures: int = 0
+    """Transfers that brought verdicts for others, and none for this one."""
 
 
 class Judged(NamedTuple):
@@ -59,22 +63,43 @@ class Outbox:
     """Pure: nobody else's clock, no I/O. The caller sends what `next` gives and tells how it ended."""
 
     def __init__(
-        self, lane: Lane, here: str, *, backoff: Backoff | None = None, most_events: int = MOST_EVENTS
+        self,
+        lane: Lane,
+        here: str,
+        *,
+        backoff: Backoff | None = None,
+        retry: int | None = None,
+        rate: Rate | None = None,
+        most_events: int = MOST_EVENTS,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self.lane, self.here = lane, here
         self.failures = 0
         """Transfers in a row that got no verdicts."""
         self._backoff = backoff or Backoff()
-        self._most_events = most_events
+        self._retry = retry
+        self._rate = rate
         self._last = 0
         self._waiting: deque[Held] = deque()
         self._under_way: tuple[Held, ...] = ()
         self._not_before = 0.0
+        self.bound(most_events, most_bytes)
+
+    def bound(self, most_events: int, most_bytes: int) -> None:
+        """What the receiver takes in one transfer, from the next on."""
+        self._most_events, self._most_bytes = min(most_events, MOST_EVENTS), min(most_bytes, MOST_BYTES)
+        self._next_events = self._most_events
 
     @property
     def held(self) -> int:
         """Events without a verdict."""
         return len(self._waiting) + len(self._under_way)
+
+    @property
+    def first(self) -> Any:
+        """The token of the event that is held longest; None when none is."""
+        held = self._under_way or self._waiting
+        return held[0].token if held else None
 
     @property
     def room(self) -> int:
@@ -92,39 +117,52 @@ class Outbox:
         """Seconds until `next` has something to send; None while a transfer is under way, or there is nothing."""
         if self._under_way or not self._waiting:
             return None
-        return max(0.0, self._not_before - now)
+        allowed = 0.0 if self._rate is None else self._rate.wait(now)
+        return max(0.0, self._not_before - now, allowed)
 
     def next(self, now: float) -> Transfer | None:
         """The next transfer, from now on under way; None when it is not due."""
         if self.due(now) != 0.0:
             return None
+        most = self._next_events
+        if self._rate is not None:
+            most = min(most, self._rate.allowed(now))
         taken: list[Held] = []
         size = 0
-        while self._waiting and len(taken) < self._most_events:
-            if taken and size + self._waiting[0].size > MOST_BYTES:
+        while self._waiting and len(taken) < most:
+            if taken and size + self._waiting[0].size > self._most_bytes:
                 break
             taken.append(self._waiting.popleft())
             size += taken[-1].size
+        if self._rate is not None:
+            self._rate.spend(len(taken))
         self._under_way = tuple(taken)
         floor = taken[0].numbered.number - 1
         return Transfer(self.lane, floor, tuple(one.numbered for one in taken))
 
-    def answered(self, verdicts: Sequence[Verdict | None]) -> list[Judged]:
+    def answered(self, verdicts: Sequence[Verdict | None], now: float) -> list[Judged]:
         """The transfer under way got these verdicts, one for each event in order; those that have one have ended.
 
         The others wait again, before all that come later: so the numbers below the first of the next transfer have
-        ended, which is what its `floor` says.
+        ended, which is what its `floor` says. An event that has none again and again, while others get theirs, is
+        given up after `retry` tries more than the first: it is no fault of the link.
         """
+        if not any(verdicts):
+            self.failed(now)
+            return []
         held, self._under_way = self._under_way, ()
-        self.failures, self._not_before = 0, 0.0
+        self._next_events = self._most_events
         ended: list[Judged] = []
         again: list[Held] = []
         for one, verdict in zip(held, verdicts, strict=True):
-            if verdict is None:
+            final = verdict or self._given_up(one)
+            if final is None:
                 again.append(one)
             else:
-                ended.append(Judged(one.token, one.numbered.event, verdict))
-        self._waiting.extendleft(reversed(again))
+                ended.append(Judged(one.token, one.numbered.event, final))
+        self._again(again)
+        self.failures = 0
+        self._not_before = now + self._backoff.first if again else 0.0
         return ended
 
     def failed(self, now: float, after: float | None = None) -> None:
@@ -132,7 +170,26 @@ class Outbox:
 
         `after`: seconds that the receiver asked to wait.
         """
-        self._waiting.extendleft(reversed(self._under_way))
+        self._again(self._under_way)
         self._under_way = ()
         self.failures += 1
         self._not_before = now + max(self._backoff.wait(self.failures), after or 0.0)
+
+    def too_large(self, now: float) -> list[Judged]:
+        """The receiver does not take so much at once: half of it goes next; a single event can never go."""
+        held, self._under_way = self._under_way, ()
+        if len(held) == 1:
+            refused = Verdict(Word.REFUSED, "the receiver does not take an event of this size")
+            return [Judged(held[0].token, held[0].numbered.event, refused)]
+        self._next_events = len(held) // 2
+        self._again(held)
+        return []
+
+    def _again(self, held: Iterable[Held]) -> None:
+        self._waiting.extendleft(reversed(tuple(held)))
+
+    def _given_up(self, one: Held) -> Verdict | None:
+        one.failures += 1
+        if self._retry is None or one.failures <= self._retry:
+            return None
+        return Verdict(Word.REFUSED, f"not taken {one.failures} times, while others were")

@@ -26,7 +26,7 @@ from mesh_gateway import __version__
 from mesh_gateway.delivery.watch import Watches
 from mesh_gateway.errors import TransportError, Unsupported
 from mesh_gateway.gateway import deadletters
-from mesh_gateway.gateway.assembly import BrokerParts, Parts
+from mesh_gateway.gateway.parts import BrokerParts, Parts
 from mesh_gateway.transport.contract import Stored
 
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/startupz"})
@@ -69,6 +69,7 @@ def application(gateway: Gateway, token: str | None) -> Starlette:
         Route("/api/v1/transports", api.noun("transports")),
         Route("/api/v1/brokers", api.noun("brokers")),
         Route("/api/v1/triggers", api.noun("triggers")),
+        Route("/api/v1/relays", api.noun("relays")),
         Route("/api/v1/dead-letters", api.list_dead_letters),
         Route("/api/v1/dead-letters/{namespace}/{broker}/redrive", api.redrive, methods=["POST"]),
         Route("/api/v1/dead-letters/{namespace}/{broker}/{position}", api.show_dead_letter),

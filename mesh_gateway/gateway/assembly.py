@@ -6,35 +6,29 @@ the task that runs it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 from mesh_gateway.broker.broker import Broker
 from mesh_gateway.broker.reader import Reader
-from mesh_gateway.broker.router import Router
-from mesh_gateway.broker.sink import BrokerSink
+from mesh_gateway.broker.router import Route, Router
 from mesh_gateway.delivery.gate import Gate
-from mesh_gateway.delivery.http import HttpSettings, HttpSink
-from mesh_gateway.delivery.policy import RetryPolicy
-from mesh_gateway.delivery.schedule import Clock
-from mesh_gateway.delivery.sink import Sink
 from mesh_gateway.delivery.trigger import Trigger, Window
 from mesh_gateway.delivery.waiting import hold_limits
-from mesh_gateway.delivery.watch import Watches
-from mesh_gateway.errors import TopologyError, UnknownKind
-from mesh_gateway.filters.dialects import Filter, parse
-from mesh_gateway.gateway.display import DisplaySink
+from mesh_gateway.errors import UnknownKind
+from mesh_gateway.filters.dialects import Filter
 from mesh_gateway.gateway.link import Link
-from mesh_gateway.topology.spec import (
-    BrokerDestination,
-    BrokerSpec,
-    Destination,
-    GatewaySpec,
-    HttpDestination,
-    TransportSpec,
-    TriggerSpec,
+from mesh_gateway.gateway.parts import (
+    BrokerParts,
+    Parts,
+    Sending,
+    Surroundings,
+    channel_options,
+    make_filter,
+    make_sink,
+    policy,
 )
-from mesh_gateway.transport.channel import Channel
+from mesh_gateway.gateway.relays import add_receivers, add_relays, copying, groups_from_the_start
+from mesh_gateway.topology.spec import BrokerSpec, GatewaySpec, TransportSpec, TriggerSpec
 from mesh_gateway.transport.contract import (
     EARLIEST,
     OPERATORS,
@@ -45,45 +39,7 @@ from mesh_gateway.transport.contract import (
     Start,
     TransportContext,
 )
-from mesh_gateway.transport.plugins import Plugins, import_string
-
-DISPLAY = "display:"
-
-
-@dataclass(slots=True)
-class BrokerParts:
-    """Everything of one broker."""
-
-    spec: BrokerSpec
-    link: Link
-    broker: Broker
-    dead_letters: Channel
-    gate: Gate
-    readers: list[Reader] = field(default_factory=list)
-    triggers: list[Trigger] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Parts:
-    """Everything of one gateway, by name."""
-
-    links: dict[str, Link] = field(default_factory=dict)
-    brokers: dict[str, BrokerParts] = field(default_factory=dict)
-    triggers: dict[str, Trigger] = field(default_factory=dict)
-    filters: dict[str, Filter] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the running objects need from the process they run in."""
-
-    plugins: Plugins
-    clock: Clock
-    watches: Watches
-    ingress_url: Callable[[str], str]
-    """From `namespace/name` of a broker to its URL."""
-    on_unreadable: Callable[[str, str], None]
-    on_fatal: Callable[[str], None]
+from mesh_gateway.transport.plugins import import_string
 
 
 def assemble(spec: GatewaySpec, around: Surroundings) -> Parts:
@@ -95,8 +51,10 @@ def assemble(spec: GatewaySpec, around: Surroundings) -> Parts:
         parts.links[transport.name] = make_link(transport, spec, around)
     for broker in spec.brokers.values():
         parts.brokers[broker.key] = make_broker(broker, spec, parts)
+    add_receivers(spec, parts, around)
     for trigger in spec.triggers.values():
         add_trigger(trigger, parts, around)
+    add_relays(spec, parts, around)
     for broker_parts in parts.brokers.values():
         add_shared_reader(broker_parts, spec, parts, around)
     return parts
@@ -137,16 +95,12 @@ def make_broker(spec: BrokerSpec, gateway: GatewaySpec, parts: Parts) -> BrokerP
         if trigger.broker == spec.key and trigger.read == "dedicated" and trigger.start.at == "earliest"
     ]
     options = channel_options(spec)
+    groups += groups_from_the_start(spec, gateway)
     channel = link.channel(ChannelSpec(spec.namespace, spec.name, groups=tuple(groups), options=options))
     letters = link.channel(
         ChannelSpec(spec.namespace, spec.name, Purpose.DEAD_LETTERS, groups=(OPERATORS,), options=options)
     )
     return BrokerParts(spec, link, Broker(spec.key, channel), letters, Gate())
-
-
-def channel_options(spec: BrokerSpec) -> tuple[tuple[str, str], ...]:
-    """What the broker's documents say about its channels, secrets in plain text: for the transport alone."""
-    return spec.options + tuple((name, secret.value) for name, secret in spec.secrets)
 
 
 def add_trigger(spec: TriggerSpec, parts: Parts, around: Surroundings) -> None:
@@ -165,19 +119,15 @@ def add_trigger(spec: TriggerSpec, parts: Parts, around: Surroundings) -> None:
     delivery = spec.delivery
     capabilities = home.link.transport.capabilities
     letters = delivery.dead_letter_sink
+    sending = Sending(f"trigger {spec.key}", spec.namespace, delivery, spec.replies, spec.parallelism)
     trigger = Trigger(
         key=spec.key,
         broker=spec.broker,
-        sink=make_sink(spec.destination, spec, parts, around),
-        dead_letter_sink=None if letters is None else make_sink(letters, spec, parts, around, letters=True),
-        policy=RetryPolicy(
-            retry=delivery.retry,
-            backoff=delivery.backoff_policy,
-            delay=delivery.backoff_delay,
-            backoff_max=delivery.backoff_max,
-            retry_after_max=delivery.retry_after_max,
-            jitter=delivery.jitter,
-        ),
+        sink=make_sink(spec.destination, sending, parts, around),
+        dead_letter_sink=None
+        if letters is None
+        else make_sink(letters, replace(sending, replies=False), parts, around),
+        policy=policy(delivery),
         window=Window(
             events=spec.window_events,
             bytes=spec.window_bytes,
@@ -195,7 +145,7 @@ def add_trigger(spec: TriggerSpec, parts: Parts, around: Surroundings) -> None:
     )
     parts.triggers[spec.key] = trigger
     home.triggers.append(trigger)
-    parts.filters[spec.key] = make_filter(spec, around.plugins)
+    parts.filters[spec.key] = make_filter(spec.filters, spec.filter_attributes, around.plugins)
     if spec.read == "dedicated":
         start = Start(spec.start.at, spec.start.timestamp, spec.start.position)
         routes = [(parts.filters[spec.key], trigger)]
@@ -204,11 +154,12 @@ def add_trigger(spec: TriggerSpec, parts: Parts, around: Surroundings) -> None:
 
 def add_shared_reader(home: BrokerParts, gateway: GatewaySpec, parts: Parts, around: Surroundings) -> None:
     """One reader for all triggers of the broker that have none of their own."""
-    routes = [
+    routes: list[tuple[Filter, Route]] = [
         (parts.filters[trigger.key], trigger)
         for trigger in home.triggers
         if gateway.triggers[trigger.key].read == "shared"
     ]
+    routes += copying(parts.relays.values(), home, around)
     home.readers.insert(0, make_reader(home, SHARED, EARLIEST, Router(routes), home.gate, around))
 
 
@@ -223,55 +174,5 @@ def make_reader(
         router=router,
         gate=gate,
         watches=around.watches,
-    )
-
-
-def make_filter(spec: TriggerSpec, plugins: Plugins) -> Filter:
-    custom = {name: kind.compile for name, kind in plugins.filters.items()}
-    return parse(spec.filters, spec.filter_attributes, custom)
-
-
-def make_sink(
-    destination: Destination,
-    trigger: TriggerSpec,
-    parts: Parts,
-    around: Surroundings,
-    *,
-    letters: bool = False,
-) -> Sink:
-    if isinstance(destination, BrokerDestination):
-        return BrokerSink(parts.brokers[destination.broker].broker, around.ingress_url(destination.broker))
-    if isinstance(destination, HttpDestination):
-        try:
-            return HttpSink(http_settings(destination, trigger, letters=letters))
-        except OSError as error:
-            # ssl.SSLError is one: a certificate, key or authority that cannot be used.
-            what = error.strerror or str(error)
-            raise TopologyError(
-                f"trigger {trigger.key}: TLS for {destination.url} cannot be set up: {what}"
-            ) from error
-    if destination.uri.startswith(DISPLAY):
-        return DisplaySink(destination.uri)
-    scheme = destination.uri.partition(":")[0]
-    kind = around.plugins.sinks.get(scheme)
-    if kind is None:
-        raise UnknownKind(f"trigger {trigger.key}: no plugin delivers to {scheme}: URIs")
-    sink: Sink = import_string(kind.load)(destination.uri)
-    return sink
-
-
-def http_settings(destination: HttpDestination, trigger: TriggerSpec, *, letters: bool) -> HttpSettings:
-    certificate = destination.client_certificate
-    return HttpSettings(
-        url=destination.url,
-        timeout=trigger.delivery.timeout,
-        ca_certificates=destination.ca_certificates,
-        client_certificate=None if certificate is None else (certificate.certificate, certificate.key),
-        bearer=None if destination.bearer is None else destination.bearer.value,
-        insecure_skip_verify=destination.insecure_skip_verify,
-        replies=destination.replies and trigger.replies and not letters,
-        format=trigger.delivery.format,
-        headers=destination.headers,
-        namespace=trigger.namespace,
-        max_connections=trigger.parallelism,
+        sieve=home.sieve,
     )

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from mesh_gateway.delivery.trigger import Trigger
 from mesh_gateway.errors import TransportError
-from mesh_gateway.gateway.assembly import BrokerParts
+from mesh_gateway.federation.relay import Relay
 from mesh_gateway.gateway.link import Link
 from mesh_gateway.gateway.mesh import Mesh
+from mesh_gateway.gateway.parts import BrokerParts
 from mesh_gateway.transport.contract import OPERATORS, SHARED, Backlog, Measurable, Purpose
 
 SCRAPE_SECONDS = 4.0
@@ -27,9 +28,16 @@ class Waiting:
     backlog: Backlog
 
 
-async def parked(trigger: Trigger, home: BrokerParts) -> Backlog | None:
+async def parked(trigger: Trigger | Relay, home: BrokerParts) -> Backlog | None:
     """What waits in its parked channel; None where the transport cannot tell."""
     return await _asked(home.link, trigger.parking.channel.name, SHARED)
+
+
+async def relayed(relay: Relay, home: BrokerParts) -> Backlog | None:
+    """What a relay has not sent yet of its source broker; None where the transport cannot tell."""
+    if relay.group is None:
+        return await parked(relay, home)
+    return await _asked(home.link, relay.channel.name, relay.group)
 
 
 async def dead_letters(home: BrokerParts) -> Backlog | None:
@@ -50,6 +58,10 @@ def _questions(home: BrokerParts) -> Iterator[Awaitable[Waiting | None]]:
         yield _in_time(key, Purpose.EVENTS, reader.group, asked)
     for trigger in home.triggers:
         yield _in_time(key, Purpose.PARKED, trigger.key, parked(trigger, home))
+    for relay in home.relays:
+        if relay.group is not None:
+            yield _in_time(key, Purpose.EVENTS, relay.group, relayed(relay, home))
+        yield _in_time(key, Purpose.PARKED, f"relay:{relay.key}", parked(relay, home))
     yield _in_time(key, Purpose.DEAD_LETTERS, OPERATORS, dead_letters(home))
 
 

@@ -15,9 +15,13 @@ from typing import Any
 from mesh_gateway.delivery.deadletter import without_error
 from mesh_gateway.delivery.trigger import Trigger
 from mesh_gateway.errors import Unsupported
-from mesh_gateway.gateway.assembly import BrokerParts, Parts
+from mesh_gateway.federation.relay import Relay
+from mesh_gateway.gateway.parts import BrokerParts, Parts
 from mesh_gateway.transport.contract import Browsable, Removable, Stored
 from mesh_gateway.wire import json
+
+Redriven = Trigger | Relay
+"""Who gets an event again that it could not deliver."""
 
 PAGE = 256
 """Dead letters looked at, published and removed at a time."""
@@ -95,7 +99,7 @@ async def redrive(
     """
     result = Redrive(dry_run)
     async for letters in _pages(home):
-        chosen: list[tuple[Trigger, Stored]] = []
+        chosen: list[tuple[Redriven, Stored]] = []
         for letter in letters:
             if limit is not None and result.by_trigger.total() >= limit:
                 break
@@ -103,7 +107,7 @@ async def redrive(
             if trigger is not None and trigger not in (name, name.partition("/")[2]):
                 continue
             result.matched += 1
-            target = parts.triggers.get(name)
+            target = parts.redriven(name)
             if target is None:
                 result.by_reason[f"no such trigger: {name or 'unknown'}"] += 1
                 continue
@@ -117,7 +121,7 @@ async def redrive(
     return result
 
 
-async def _send_again(home: BrokerParts, chosen: Sequence[tuple[Trigger, Stored]]) -> int:
+async def _send_again(home: BrokerParts, chosen: Sequence[tuple[Redriven, Stored]]) -> int:
     removable = home.link.transport
     if not isinstance(removable, Removable):
         raise Unsupported(f"transport {home.link.name} cannot take single dead letters out of a channel")

@@ -18,8 +18,9 @@ import structlog
 from mesh_gateway.broker.reader import Reader
 from mesh_gateway.delivery.trigger import Trigger
 from mesh_gateway.errors import ConnectionLost, TransportError
-from mesh_gateway.gateway.assembly import BrokerParts, Parts
+from mesh_gateway.federation.relay import Relay
 from mesh_gateway.gateway.link import Link
+from mesh_gateway.gateway.parts import BrokerParts, Parts
 from mesh_gateway.gateway.supervise import Part, leaves, supervise
 from mesh_gateway.transport.channel import Channel
 
@@ -57,6 +58,15 @@ class Mesh:
                 for home in self.parts.brokers.values()
                 for trigger in home.triggers
             ]
+            relays = [
+                start(f"relay {one.spec.key}", after(one.home.link, one.relay.run))
+                for one in self.parts.relays.values()
+            ]
+            receivers = [
+                start(f"receiver {home.spec.key}", home.receiver.run)
+                for home in self.parts.brokers.values()
+                if home.receiver is not None
+            ]
             readers = [
                 start(f"reader {reader.broker} {reader.group}", after(home.link, reader.run))
                 for home in self.parts.brokers.values()
@@ -66,6 +76,8 @@ class Mesh:
             await self._finish_deliveries()
             await end(readers)
             await end(triggers)
+            await end(relays)
+            await end(receivers)
             await self._flush()
             await end(channels)
             await end(links)
@@ -76,6 +88,8 @@ class Mesh:
             await link.up.wait()
         for reader in self.readers():
             await reader.begun.wait()
+        for relay in self.relays():
+            await relay.begun.wait()
 
     @property
     def ready(self) -> bool:
@@ -83,6 +97,7 @@ class Mesh:
         return (
             all(link.up.is_set() for link in self.parts.links.values())
             and all(reader.begun.is_set() for reader in self.readers())
+            and all(relay.begun.is_set() for relay in self.relays())
             and not any(part.state == "failed" for part in self.supervised.values())
         )
 
@@ -91,15 +106,21 @@ class Mesh:
             reader.stop()
         for trigger in self.triggers():
             trigger.stop()
+        for relay in self.relays():
+            relay.stop()
         try:
             async with asyncio.timeout(self._grace * DELIVERIES_SHARE):
                 for trigger in self.triggers():
                     await trigger.idle()
+                for relay in self.relays():
+                    await relay.idle()
         except TimeoutError:
             left = sum(trigger.held for trigger in self.triggers())
             log.warning("deliveries left unsettled; they come again at the next start", copies=left)
         for trigger in self.triggers():
             await trigger.close()
+        for relay in self.relays():
+            await relay.close()
 
     async def _flush(self) -> None:
         try:
@@ -116,6 +137,10 @@ class Mesh:
 
     def triggers(self) -> Iterable[Trigger]:
         return self.parts.triggers.values()
+
+    def relays(self) -> Iterator[Relay]:
+        for one in self.parts.relays.values():
+            yield one.relay
 
     def homes(self) -> Iterable[BrokerParts]:
         return self.parts.brokers.values()

@@ -52,6 +52,8 @@ class Exporter(Collector):
         yield from self._ingress_side()
         yield from self._brokers()
         yield from self._triggers()
+        yield from self._relays()
+        yield from self._receivers()
         yield from self._transports()
         yield from self._backlogs()
 
@@ -153,6 +155,53 @@ class Exporter(Collector):
                 errors.add_metric(at, self._mesh.parts.filters[trigger.key].errors)
                 seconds.add_metric(at, *_histogram(counters.duration))
         yield from (events, ends, replies, moved, in_flight, window, limit, errors, seconds)
+
+    def _relays(self) -> Iterator[Metric]:
+        events = CounterMetricFamily(
+            PREFIX + "relay_events", "Events of a relay by what became of them.", labels=["relay", "result"]
+        )
+        transfers = CounterMetricFamily(
+            PREFIX + "relay_transfers", "Transfers that got verdicts.", labels=["relay"]
+        )
+        failures = CounterMetricFamily(
+            PREFIX + "relay_failures",
+            "Transfers and greetings without an answer that counts.",
+            labels=["relay", "reason"],
+        )
+        held = GaugeMetricFamily(PREFIX + "relay_held_events", "Events without an end.", labels=["relay"])
+        up = GaugeMetricFamily(PREFIX + "relay_up", "1 while the target answers.", labels=["relay"])
+        for key, one in self._mesh.parts.relays.items():
+            counters = one.relay.counters
+            for word, count in counters.verdicts.items():
+                events.add_metric([key, word], count)
+            events.add_metric([key, "skipped"], counters.skipped)
+            events.add_metric([key, "filtered"], counters.filtered)
+            events.add_metric([key, "dead_lettered"], counters.dead_lettered)
+            transfers.add_metric([key], counters.transfers)
+            for reason, count in counters.failures.items():
+                failures.add_metric([key, reason], count)
+            held.add_metric([key], one.relay.held)
+            up.add_metric([key], int(status.relay_ready(one, self._mesh)))
+        yield from (events, transfers, failures, held, up)
+
+    def _receivers(self) -> Iterator[Metric]:
+        verdicts = CounterMetricFamily(
+            PREFIX + "relayed_events",
+            "Events that came by relays, by sending cluster and verdict.",
+            labels=["broker", "cluster", "verdict"],
+        )
+        doubles = CounterMetricFamily(
+            PREFIX + "relayed_duplicates",
+            "Second copies found when they were read, and not delivered.",
+            labels=["broker"],
+        )
+        for home in self._mesh.homes():
+            if home.receiver is not None:
+                for (cluster, verdict), count in home.receiver.verdicts.items():
+                    verdicts.add_metric([home.spec.key, cluster, verdict], count)
+            if home.sieve is not None:
+                doubles.add_metric([home.spec.key], home.sieve.duplicates)
+        yield from (verdicts, doubles)
 
     def _transports(self) -> Iterator[Metric]:
         up = GaugeMetricFamily(PREFIX + "transport_up", "1 while connected.", labels=["transport"])

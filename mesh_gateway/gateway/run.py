@@ -23,10 +23,11 @@ import structlog
 from mesh_gateway import __version__
 from mesh_gateway.delivery.watch import Watches
 from mesh_gateway.errors import MeshError
-from mesh_gateway.gateway import logs, status
-from mesh_gateway.gateway.assembly import Parts, Surroundings, assemble
+from mesh_gateway.gateway import doors, logs, status
+from mesh_gateway.gateway.assembly import assemble
 from mesh_gateway.gateway.mesh import Mesh
 from mesh_gateway.gateway.observe import Observers
+from mesh_gateway.gateway.parts import Parts, Surroundings
 from mesh_gateway.gateway.supervise import Part, supervise
 from mesh_gateway.ingress.endpoint import Endpoint
 from mesh_gateway.ingress.limits import IngressCounters, IngressLimits
@@ -34,6 +35,7 @@ from mesh_gateway.ingress.listener import Listener
 from mesh_gateway.topology.spec import AdminSpec, GatewaySpec, IngressSpec, TLSServerSpec
 from mesh_gateway.transport.hooks import HealthCheck
 from mesh_gateway.transport.plugins import Plugins
+from mesh_gateway.wire.http import Limits
 
 log = structlog.get_logger("mesh_gateway")
 
@@ -255,6 +257,12 @@ class GatewayProcess:
             ingress_limits(ingress),
             self.ingress_counters,
             lambda: self.ready,
+            peers=doors.peers(self.spec.peers),
+            doors={
+                key: doors.Door(home.receiver, wire_limits(ingress))
+                for key, home in self._mesh.parts.brokers.items()
+                if home.receiver is not None
+            },
         )
         listener = Listener(endpoint)
         context = None
@@ -328,9 +336,15 @@ def checked(check: HealthCheck) -> tuple[bool, str]:
 
 
 def server_context(files: TLSServerSpec) -> ssl.SSLContext:
-    """TLS of the data listener. Raises `CannotListen` naming the files."""
+    """TLS of the data listener. Raises `CannotListen` naming the files.
+
+    Clients are asked for a certificate where authorities for them are named; producers need none.
+    """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if files.client_authorities is not None:
+        context.load_verify_locations(cadata=files.client_authorities)
+        context.verify_mode = ssl.CERT_OPTIONAL
     try:
         context.load_cert_chain(files.certificate, files.key)
     except OSError as error:
@@ -345,6 +359,11 @@ def ingress_limits(spec: IngressSpec) -> IngressLimits:
     """The data path's record of the document's numbers."""
     names = IngressLimits.__dataclass_fields__
     return IngressLimits(**{name: getattr(spec, name) for name in names})
+
+
+def wire_limits(spec: IngressSpec) -> Limits:
+    """The same for who decodes bodies."""
+    return Limits(spec.max_event_bytes, spec.max_batch_events, spec.max_batch_bytes)
 
 
 async def listening(opening: Any, host: str, port: int, option: str) -> int:

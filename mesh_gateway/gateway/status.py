@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from mesh_gateway.delivery.trigger import Trigger
 from mesh_gateway.gateway import backlog
-from mesh_gateway.gateway.assembly import BrokerParts
 from mesh_gateway.gateway.link import Link
 from mesh_gateway.gateway.mesh import Mesh
+from mesh_gateway.gateway.parts import BrokerParts, RelayParts
 from mesh_gateway.topology.spec import BrokerDestination, GatewaySpec, HttpDestination
 from mesh_gateway.transport.contract import Backlog
 
@@ -97,15 +97,75 @@ def _trigger_condition(trigger: Trigger, home: BrokerParts, mesh: Mesh) -> dict[
     return condition("True")
 
 
+STALLED_SECONDS = 15.0
+"""Without a word of its target, although it is asked every five: three misses in a row."""
+
+
+def relay(one: RelayParts, mesh: Mesh, spec: GatewaySpec, waiting: Backlog | None) -> dict[str, Any]:
+    """What a relay does, as its transfers and greetings show it."""
+    running = one.relay
+    counters = running.counters
+    verdicts = counters.verdicts
+    return {
+        "name": one.spec.key,
+        "from": one.home.spec.key,
+        "to": running.target.address,
+        "mode": None if running.manner is None else running.manner.mode,
+        "place": None if running.manner is None else running.manner.place,
+        "conditions": [_relay_condition(one, mesh)],
+        "backlog": None if waiting is None else waiting.events,
+        "oldest_age": None if waiting is None else waiting.oldest_age,
+        "held": running.held,
+        "sent": sum(verdicts[word] for word in ("accepted", "duplicate", "looped")),
+        **{word: verdicts[word] for word in ("accepted", "duplicate", "looped", "refused", "hops")},
+        "skipped": counters.skipped,
+        "filtered": counters.filtered,
+        "dead_lettered": counters.dead_lettered,
+        "failures": dict(counters.failures),
+        "last_error": counters.last_error,
+        "last_success": counters.last_success,
+    }
+
+
+def _relay_condition(one: RelayParts, mesh: Mesh) -> dict[str, str]:
+    """Ready only when the target has just answered: a relay that moves nothing is never called running."""
+    running, counters = one.relay, one.relay.counters
+    part = mesh.supervised.get(f"relay {one.spec.key}")
+    if part is not None and part.state == "failed":
+        return condition("False", "Failed", part.error)
+    if not one.home.link.up.is_set():
+        return condition("Unknown", "BrokerNotReady", one.home.link.detail)
+    if running.manner is None:
+        if counters.last_reason:
+            return condition("False", _words(counters.last_reason), counters.last_error)
+        return condition("Unknown", "NotContacted", "the target has not answered yet")
+    silent = running.silent_for
+    if silent is None or silent > STALLED_SECONDS:
+        return condition("False", "Stalled", f"the target has said nothing for {silent or 0.0:.0f} s")
+    return condition("True")
+
+
+def relay_ready(one: RelayParts, mesh: Mesh) -> bool:
+    """Whether its `Ready` condition is true."""
+    return _relay_condition(one, mesh)["status"] == "True"
+
+
+def _words(reason: str) -> str:
+    """`not found` as a condition's reason: NotFound."""
+    return "".join(word.capitalize() for word in reason.split())
+
+
 async def whole(
     mesh: Mesh, spec: GatewaySpec, *, version: str, state: str, urls: Mapping[str, str], broker_url: Any
 ) -> dict[str, Any]:
     """Everything, for `mesh-gateway status`; all transports are asked at once."""
     homes = list(mesh.homes())
     owners = [(home, one) for home in homes for one in home.triggers]
-    letters, parked = await asyncio.gather(
+    relays = list(mesh.parts.relays.values())
+    letters, parked, relayed = await asyncio.gather(
         asyncio.gather(*(backlog.dead_letters(home) for home in homes)),
         asyncio.gather(*(backlog.parked(one, home) for home, one in owners)),
+        asyncio.gather(*(backlog.relayed(one.relay, one.home) for one in relays)),
     )
     brokers = [
         broker(home, mesh, broker_url(home.spec.key), waiting)
@@ -125,6 +185,7 @@ async def whole(
         "transports": [transport(link) for link in mesh.parts.links.values()],
         "brokers": brokers,
         "triggers": triggers,
+        "relays": [relay(one, mesh, spec, waiting) for one, waiting in zip(relays, relayed, strict=True)],
     }
 
 

@@ -21,6 +21,7 @@ from mesh_gateway.errors import (
 from mesh_gateway.event import Event
 from mesh_gateway.ingress.framing import Head
 from mesh_gateway.ingress.limits import IngressCounters, IngressLimits, InHand
+from mesh_gateway.ingress.peers import ANONYMOUS, TRANSFER, FromPeer, Peers, Receiving, not_into
 from mesh_gateway.ingress.responses import ALLOW, CONSENT, Answer, busy, unavailable
 from mesh_gateway.wire import http
 
@@ -32,6 +33,18 @@ class Accepting(Protocol):
         """Store `events`. May raise `EventError` at once, with nothing stored. Else calls `done` later,
         never before it returns: None once all are durable, an error when that is not so or not known.
         """
+        ...
+
+
+class Waiting(Protocol):
+    """A request whose outcome is told later, once, in one of two ways."""
+
+    def __call__(self, error: MeshError | None) -> None:
+        """All events are durable, or why not."""
+        ...
+
+    def answered(self, answer: Answer) -> None:
+        """The answer is known."""
         ...
 
 
@@ -57,6 +70,9 @@ class Endpoint:
         limits: IngressLimits,
         counters: IngressCounters,
         ready: Callable[[], bool],
+        *,
+        peers: Peers | None = None,
+        doors: Mapping[str, Receiving] | None = None,
     ) -> None:
         self.limits = limits
         self.counters = counters
@@ -66,6 +82,8 @@ class Endpoint:
         self._wire_limits = http.Limits(
             limits.max_event_bytes, limits.max_batch_events, limits.max_batch_bytes
         )
+        self._peers = peers
+        self._doors = {b"/" + key.encode(): door for key, door in (doors or {}).items()}
         self._paths: dict[bytes, Accepting] = {}
         self.replace_brokers(brokers)
 
@@ -81,8 +99,11 @@ class Endpoint:
 
     # ── before the body ──────────────────────────────────────────────────────────────────────
 
-    def route(self, head: Head) -> Accepting | Answer:
-        """The broker of a request, or the answer that is due before its body is read."""
+    def route(self, head: Head, names: frozenset[str] = frozenset()) -> Accepting | Answer:
+        """The broker of a request, or the answer that is due before its body is read.
+
+        `names`: those of the client's certificate.
+        """
         path = head.target
         if path[:1] != b"/":
             path = _origin_form(path)
@@ -94,11 +115,32 @@ class Endpoint:
             if answer is not None:
                 return answer
         if head.method != b"POST":
-            return self._not_post(head.method, path)
+            return self._not_post(head, path, names)
         broker = self._paths.get(path)
         if broker is None:
             return _unknown(path)
-        return _STOPPING if self.draining else self._limited(head, broker)
+        if self.draining:
+            return _STOPPING
+        if names or b"authorization" in fields or TRANSFER in fields:
+            asked = self._from_peer(head, path, names)
+            if isinstance(asked, Answer):
+                return asked
+            broker = asked or broker
+        return self._limited(head, broker)
+
+    def _from_peer(self, head: Head, path: bytes, names: frozenset[str]) -> FromPeer | Answer | None:
+        """A peer's way in; None for a producer, who shows no credential that means anything here."""
+        fields = head.fields
+        who = None if self._peers is None else self._peers.who(fields.get(b"authorization"), names)
+        if who is None:
+            return ANONYMOUS if TRANSFER in fields and head.method == b"POST" else None
+        if isinstance(who, Answer):
+            return who
+        key = path.strip(b"/").decode("latin-1")
+        door = self._doors.get(path.rstrip(b"/"))
+        if door is None or (who.brokers and key not in who.brokers):
+            return not_into(who, key)
+        return FromPeer(door, who, TRANSFER in fields)
 
     def _probe(self, fields: Mapping[bytes, bytes]) -> Answer | None:
         """Knative's own probes, on any path (its ingress handler does the same)."""
@@ -109,7 +151,8 @@ class Endpoint:
         hashed = fields.get(b"k-network-hash", b"").decode("latin-1")
         return Answer(200, headers=(("k-network-hash", hashed),) if hashed else ())
 
-    def _not_post(self, method: bytes, path: bytes) -> Answer:
+    def _not_post(self, head: Head, path: bytes, names: frozenset[str]) -> Answer:
+        method = head.method
         if method in (b"GET", b"HEAD"):
             if path == b"/healthz":
                 return Answer(200)
@@ -118,9 +161,20 @@ class Endpoint:
                     return Answer(200)
                 return unavailable("this gateway is not ready for events", reason="probe")
         if method == b"OPTIONS":
-            return Answer(200, headers=CONSENT) if _broker_shaped(path) else _unknown(path)
+            return self._options(head, path, names) if _broker_shaped(path) else _unknown(path)
         # A tunnel is not even asked for: whatever follows its head is no request to us.
         return Answer(405, "method", "events are sent with POST", (ALLOW,), close=method == b"CONNECT")
+
+    def _options(self, head: Head, path: bytes, names: frozenset[str]) -> Answer:
+        """Consent to webhooks; and to a peer who asks for them, the terms of transfers."""
+        if TRANSFER not in head.fields:
+            return Answer(200, headers=CONSENT)
+        if path not in self._paths:
+            return _unknown(path)
+        asked = self._from_peer(head, path, names)
+        if isinstance(asked, Answer):
+            return asked
+        return Answer(200, headers=CONSENT if asked is None else (*CONSENT, *asked.door.terms()))
 
     def _limited(self, head: Head, broker: Accepting) -> Accepting | Answer:
         try:
@@ -142,12 +196,10 @@ class Endpoint:
 
     # ── after the body ───────────────────────────────────────────────────────────────────────
 
-    def accept(
-        self, broker: Accepting, head: Head, body: bytes, done: Callable[[MeshError | None], None]
-    ) -> int | Answer:
+    def accept(self, broker: Accepting, head: Head, body: bytes, done: Waiting) -> int | Answer:
         """Give the events of a request to their broker: how many there are, or the answer due at once.
 
-        `done` is called, later, only if it was a number. The gateway may have begun to stop, or have
+        `done` (or for a transfer `done.answered`) is called, later, only if it was a number. The gateway may have begun to stop, or have
         filled up, while a slow body came in; so both are asked again.
         """
         if self.draining:
@@ -155,23 +207,28 @@ class Endpoint:
         if not self.in_hand.room_for(0):
             return FULL
         try:
+            if isinstance(broker, FromPeer) and broker.transfer:
+                broker.door.take(broker.peer, head.fields, body, done.answered)
+                self.in_hand.requests += 1
+                return 0  # what becomes of each event is for the peer's verdicts to say
             events = http.decode(head.headers, body, self._wire_limits)
             if not events:
                 return Answer(202)  # an empty batch is valid, and there is nothing to wait for
             broker.accept(events, done)
         except MeshError as error:
-            return self.failure(error)
+            return not_stored(error)
         self.in_hand.requests += 1
         return len(events)
 
-    def failure(self, error: MeshError) -> Answer:
-        """The answer when the event was refused, or durability could not be had."""
-        if isinstance(error, EventError):
-            return Answer(error.status, _REASONS.get(type(error), "event"), str(error))
-        after = error.retry_after if isinstance(error, TransportError) else None
-        return unavailable(
-            f"the event is not known to be stored, send it again: {error}", reason="store", after=after
-        )
+
+def not_stored(error: MeshError) -> Answer:
+    """The answer when an event was refused, or durability could not be had."""
+    if isinstance(error, EventError):
+        return Answer(error.status, _REASONS.get(type(error), "event"), str(error))
+    after = error.retry_after if isinstance(error, TransportError) else None
+    return unavailable(
+        f"the event is not known to be stored, send it again: {error}", reason="store", after=after
+    )
 
 
 FULL = busy("too many events are on their way to the store; send again")

@@ -30,8 +30,20 @@ MAX_NAMES = 1_024
 _lower: dict[bytes, bytes] = {}
 
 _ONCE = frozenset(
-    {b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding", b"expect"}
+    {
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"content-type",
+        b"content-encoding",
+        b"expect",
+        b"authorization",
+    }
 )
+
+
+_OURS = (b"ce-", b"mesh-")
+"""Names that say what an event is, or a transfer: two of one name would be read in two ways."""
 
 
 @dataclass(slots=True)
@@ -147,7 +159,7 @@ def _check_repeated(headers: list[tuple[bytes, bytes]]) -> None:
     seen: set[bytes] = set()
     repeated: list[str] = []
     for name, _ in headers:
-        if name in seen and (name in _ONCE or name[:3] == b"ce-"):
+        if name in seen and (name in _ONCE or name.startswith(_OURS)):
             repeated.append(name.decode("latin-1"))
         seen.add(name)
     if repeated:

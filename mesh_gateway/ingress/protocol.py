@@ -18,8 +18,9 @@ from typing import Protocol
 
 from mesh_gateway.errors import MeshError
 from mesh_gateway.ingress.bodies import ChunkedBody, SizedBody
-from mesh_gateway.ingress.endpoint import FULL, Accepting, Endpoint
+from mesh_gateway.ingress.endpoint import FULL, Accepting, Endpoint, not_stored
 from mesh_gateway.ingress.framing import Head, Malformed, check_start, read_head
+from mesh_gateway.ingress.peers import certificate_names
 from mesh_gateway.ingress.responses import (
     ACCEPTED,
     ACCEPTED_AND_CLOSE,
@@ -76,8 +77,7 @@ class Pending:
 
     def __call__(self, error: MeshError | None) -> None:
         endpoint = self._endpoint
-        endpoint.in_hand.finish(self._size)
-        connection, self.connection = self.connection, None
+        connection = self._ended()
         if connection is None:
             if error is None:
                 endpoint.counters.late += 1
@@ -85,7 +85,20 @@ class Pending:
             endpoint.counters.accepted += self.count
             connection.accepted()
         else:
-            connection.refused(endpoint.failure(error))
+            connection.answered(not_stored(error))
+
+    def answered(self, answer: Answer) -> None:
+        """The same for a transfer, which has an answer of its own."""
+        connection = self._ended()
+        if connection is not None:
+            connection.answered(answer)
+        elif answer.status == 200:
+            self._endpoint.counters.late += 1
+
+    def _ended(self) -> Connection | None:
+        self._endpoint.in_hand.finish(self._size)
+        connection, self.connection = self.connection, None
+        return connection
 
 
 class Connection(asyncio.Protocol):
@@ -101,6 +114,7 @@ class Connection(asyncio.Protocol):
         "_head",
         "_held",
         "_home",
+        "_names",
         "_paused",
         "_pending",
         "_state",
@@ -125,6 +139,8 @@ class Connection(asyncio.Protocol):
         self._pending: Pending | None = None
         self._paused = False
         self._writable = True
+        self._names: frozenset[str] = frozenset()
+        """Those of the client's certificate, if it showed one."""
         self._ended = False
         """The client has closed its side: what is in the buffer is all there will be."""
         self.deadline = home.time() + self._endpoint.limits.idle_timeout
@@ -134,6 +150,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a stream transport, by construction
+        self._names = certificate_names(transport.get_extra_info("peercert"))
         if not self._home.opened(self):
             self._endpoint.counters.refuse(_CROWDED.status, _CROWDED.reason)
             self._transport.write(render(_CROWDED, close=True))
@@ -215,7 +232,7 @@ class Connection(asyncio.Protocol):
             return False
         head = self._head = read_head(buffer[start:end], limits)
         self._at = end
-        broker = self._endpoint.route(head)
+        broker = self._endpoint.route(head, self._names)
         if isinstance(broker, Answer):
             return self._refuse_unread(broker)
         self._broker = broker
@@ -300,8 +317,8 @@ class Connection(asyncio.Protocol):
             self._transport.write(ACCEPTED_AND_CLOSE)
             self._linger()
 
-    def refused(self, answer: Answer) -> None:
-        """The events are not known to be durable."""
+    def answered(self, answer: Answer) -> None:
+        """The events are not known to be durable; or they came in a transfer, and this says what became of each."""
         self._pending = None
         if self._answer(answer):
             self._go_on()
@@ -375,7 +392,7 @@ class Connection(asyncio.Protocol):
             pending, self._pending = self._pending, None
             assert pending is not None
             pending.connection = None
-            self.refused(_LATE)
+            self.answered(_LATE)
         elif self._state >= _LINGERING:
             self._transport.abort()
         elif self._state == _IDLE:

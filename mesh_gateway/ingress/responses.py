@@ -31,6 +31,8 @@ class Answer:
     detail: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     close: bool = False
+    content: bytes = b""
+    """A body of JSON that is no problem; `detail` is empty then."""
 
 
 def render(answer: Answer, *, close: bool, bodiless: bool = False) -> bytes:
@@ -47,6 +49,9 @@ def render(answer: Answer, *, close: bool, bodiless: bool = False) -> bytes:
         }
         body = json.dumps(problem, separators=(",", ":")).encode()
         lines.append("content-type: application/problem+json")
+    elif answer.content:
+        body = answer.content
+        lines.append("content-type: application/json")
     lines.append(f"content-length: {len(body)}")
     lines += [f"{name}: {value}" for name, value in answer.headers]
     if close:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from mesh_gateway.errors import ConnectionLost, MeshError, PublishError, TransportError
+from mesh_gateway.errors import ConnectionLost, MeshError, PublishError, TransportError, Unsupported
 from mesh_gateway.event import Event
 from mesh_gateway.transport.batch import Done, GroupCommit
-from mesh_gateway.transport.contract import ChannelSpec, Start, Subscription, Transport
+from mesh_gateway.transport.contract import ChannelSpec, Memory, Remembering, Start, Subscription, Transport
 
 PUBLISH_DEADLINE = 30.0
 """Seconds after which the outcome of one publish is called unknown. A producer is answered much
@@ -35,6 +36,7 @@ class Channel:
         self.name = spec.name
         self.transport = transport
         self._lost = lost
+        self._deadline = deadline
         self._refusal: TransportError | None = ConnectionLost(
             f"{spec.name}: the transport is not connected yet", retry_after=1
         )
@@ -82,6 +84,45 @@ class Channel:
 
         self.publish_all(events, done)
         await ending
+
+    async def put_each(self, events: Sequence[Event]) -> list[MeshError | None]:
+        """Store these events, each by itself: for each, in order, None once it is durable, else why not."""
+        if not events:
+            return []
+        outcomes: list[MeshError | None] = [None] * len(events)
+        left = len(events)
+        all_told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def told(index: int, error: MeshError | None) -> None:
+            nonlocal left
+            outcomes[index] = error
+            left -= 1
+            if left == 0 and not all_told.done():
+                all_told.set_result(None)
+
+        for index, event in enumerate(events):
+            self.publish(event, partial(told, index))
+        await all_told
+        return outcomes
+
+    async def put_chosen(self, choose: Callable[[Memory], Sequence[Event]], *, size: int) -> None:
+        """Store what `choose` chooses, as `Remembering.publish_chosen`, within the deadline. Raises `TransportError`."""
+        if self._refusal is not None:
+            raise self._refusal
+        if not isinstance(self.transport, Remembering):
+            raise Unsupported(f"{self.name}: its transport cannot remember where events came from")
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self.transport.publish_chosen(self.name, choose, size=size)
+        except TimeoutError:
+            raise PublishError(
+                f"no answer from the transport within {self._deadline:g} s", unknown=(0,)
+            ) from None
+        except PublishError:
+            raise
+        except TransportError as error:
+            self._lost(error)
+            raise
 
     async def subscribe(self, group: str, start: Start) -> Subscription:
         """Read this channel as `group`. Raises `TransportError`."""

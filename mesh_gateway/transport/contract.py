@@ -312,6 +312,42 @@ class Measurable(Protocol):
         ...
 
 
+class Memory(Protocol):
+    """What a channel remembers of where its events came from, as one commit sees it: all commits before, and itself."""
+
+    def get(self, name: str) -> bytes | None:
+        """What was put under this name last."""
+        ...
+
+    def put(self, name: str, value: bytes) -> None:
+        """Remember this under `name`, instead of what was there."""
+        ...
+
+    def known(self, identities: Sequence[bytes]) -> set[bytes]:
+        """Those of them that were remembered, for a day at the least."""
+        ...
+
+    def remember(self, identities: Sequence[bytes]) -> None:
+        """These came now."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """Deciding what to store by what was stored, in one commit: what makes once of at-least-once."""
+
+    async def publish_chosen(
+        self, channel: str, choose: Callable[[Memory], Sequence[Event]], *, size: int
+    ) -> None:
+        """Store the events that `choose` gives, and what it has the memory remember: both are durable when this
+        returns, and neither is when it raises (as `Transport.publish`, without refusals of single events).
+
+        `choose` is quick, raises nothing, changes nothing but the memory, and may run in another thread; only when this
+        has returned does its choice count. `size`: most bytes that the chosen events may have.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TransportContext:
     """What the gateway gives a transport besides its options."""

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from mesh_gateway import attributes as rules
-from mesh_gateway.errors import EventTooLarge, InvalidEvent
+from mesh_gateway.errors import EventError, EventTooLarge, InvalidEvent
 from mesh_gateway.event import Event
 
 NOTHING: frozenset[str] = frozenset()
@@ -50,29 +50,45 @@ def decode(body: bytes) -> Event:
     return _event(members)
 
 
-def decode_batch(body: bytes, max_events: int, max_event_bytes: int) -> list[Event]:
-    """The events of a batch, all valid. Raises `InvalidEvent` with the index of each bad member,
-    `EventTooLarge` over a limit.
+def decode_each(body: bytes, max_events: int, max_event_bytes: int) -> list[Event | EventError]:
+    """The members of a batch, each by itself: its event, or what is wrong with it.
+
+    Raises `InvalidEvent` when the body is no batch at all, `EventTooLarge` when it has too many members.
     """
     _check_text(body)
     members = _parse(_array.decode, body, "a JSON array of events")
     if len(members) > max_events:
         raise EventTooLarge(f"the batch has {len(members)} events, the limit is {max_events}")
+    return [_member(bytes(member), max_event_bytes) for member in members]
+
+
+def decode_batch(body: bytes, max_events: int, max_event_bytes: int) -> list[Event]:
+    """The events of a batch, all valid. Raises `InvalidEvent` with the index of each bad member,
+    `EventTooLarge` over a limit.
+    """
     events: list[Event] = []
     faults: list[str] = []
-    for index, member in enumerate(members):
-        raw = bytes(member)
-        if len(raw) > max_event_bytes:
-            raise EventTooLarge(f"[{index}] has {len(raw)} bytes, the limit is {max_event_bytes} an event")
-        try:
-            envelope = _parse(_members.decode, raw, "a JSON object")
-            _check_names(envelope, raw)
-            events.append(_event(envelope))
-        except InvalidEvent as error:
-            faults += [f"[{index}].{fault}" for fault in error.faults]
+    for index, one in enumerate(decode_each(body, max_events, max_event_bytes)):
+        if isinstance(one, Event):
+            events.append(one)
+        elif isinstance(one, InvalidEvent):
+            faults += [f"[{index}].{fault}" for fault in one.faults]
+        else:
+            raise EventTooLarge(f"[{index}] {one}")
     if faults:
         raise InvalidEvent(_few(faults))
     return events
+
+
+def _member(raw: bytes, most: int) -> Event | EventError:
+    if len(raw) > most:
+        return EventTooLarge(f"has {len(raw)} bytes, the limit is {most} an event")
+    try:
+        envelope = _parse(_members.decode, raw, "a JSON object")
+        _check_names(envelope, raw)
+        return _event(envelope)
+    except InvalidEvent as error:
+        return error
 
 
 def encode(event: Event, skip: Collection[str] = NOTHING) -> bytes:

@@ -53,7 +53,7 @@ def reader(
         broker="ns/b",
         group=SHARED,
         start=EARLIEST,
-        router=Router(routes),  # type: ignore[arg-type]
+        router=Router(routes),
         gate=gate or Gate(),
         watches=watches or Watches(),
     )

@@ -234,7 +234,7 @@ class World:
         self.after(TIMEOUT, self._living(gateway, late))
 
     def _answered(self, gateway: Gateway, sender: Sender, verdicts: Verdicts) -> None:
-        judged = sender.outbox.answered(verdicts)
+        judged = sender.outbox.answered(verdicts, self.now)
         for one in judged:
             if one.verdict.word is Word.REFUSED:
                 gateway.dead_letters.append((one.event, one.verdict.why))

@@ -13,6 +13,7 @@ from mesh_gateway.event import Event
 from mesh_gateway.federation import via
 from mesh_gateway.federation.inbox import Judgement, Rules, judge
 from mesh_gateway.federation.outbox import MOST_BYTES, WINDOW, Backoff, Outbox
+from mesh_gateway.federation.rate import Rate
 from mesh_gateway.federation.seen import Seen
 from mesh_gateway.federation.transfer import ACCEPTED, DUPLICATE, LOOPED, Lane, Numbered, Transfer, Word
 from mesh_gateway.federation.window import Window, identity
@@ -191,7 +192,7 @@ def test_one_transfer_is_under_way_at_a_time_and_the_order_is_kept():
 
     assert sent(box.next(0)) == [1, 2]
     assert box.next(0) is None
-    assert [one.token for one in box.answered([ACCEPTED, DUPLICATE])] == [1, 2]
+    assert [one.token for one in box.answered([ACCEPTED, DUPLICATE], now=0)] == [1, 2]
     assert sent(box.next(0)) == [3]
 
 
@@ -217,15 +218,16 @@ def test_the_wait_doubles_up_to_its_limit_and_is_never_shorter_than_the_receiver
 def test_what_has_no_verdict_goes_first_and_holds_the_floor_back():
     box = outbox(4)
     box.next(0)
-    box.answered([None, LOOPED])
+    box.answered([None, LOOPED], now=0)
 
-    again = box.next(0)
+    assert box.next(0.9) is None
+    again = box.next(1)
 
     assert sent(again) == [1, 3]
     assert again is not None
     assert again.floor == 0
-    box.answered([ACCEPTED, ACCEPTED])
-    last = box.next(0)
+    box.answered([ACCEPTED, ACCEPTED], now=1)
+    last = box.next(1)
     assert last is not None
     assert last.floor == 3
 
@@ -242,3 +244,58 @@ def test_what_is_held_is_bounded():
     box = outbox(WINDOW)
 
     assert (box.held, box.room) == (WINDOW, 0)
+
+
+def test_an_event_that_alone_gets_no_verdict_is_given_up_in_the_end():
+    box = Outbox(LANE, THERE, backoff=Backoff(1.0, 8.0), retry=1, most_events=2)
+    for number in range(1, 4):
+        box.offer(event(str(number)), token=number)
+    box.next(0)
+    box.answered([None, ACCEPTED], now=0)
+    assert sent(box.next(1)) == [1, 3]
+
+    [given_up, passed] = box.answered([None, ACCEPTED], now=1)
+
+    assert (given_up.token, given_up.verdict.word) == (1, Word.REFUSED)
+    assert passed.token == 3
+    assert box.held == 0
+
+
+def test_while_nobody_gets_a_verdict_nobody_is_given_up():
+    box = Outbox(LANE, THERE, backoff=Backoff(1.0, 1.0), retry=0)
+    box.offer(event("1"), token=1)
+    for second in range(20):
+        assert sent(box.next(second)) == [1]
+        assert box.answered([None], now=second) == []
+
+    assert box.failures == 20
+
+
+def test_what_is_too_large_goes_in_halves_and_alone_is_refused():
+    box = outbox(5, most=4)
+    assert sent(box.next(0)) == [1, 2, 3, 4]
+    assert box.too_large(0) == []
+    assert sent(box.next(0)) == [1, 2]
+    assert box.too_large(0) == []
+    assert sent(box.next(0)) == [1]
+
+    [refused] = box.too_large(0)
+
+    assert (refused.token, refused.verdict.word) == (1, Word.REFUSED)
+    assert sent(box.next(0)) == [2]
+    box.answered([ACCEPTED], now=0)
+    assert sent(box.next(0)) == [3, 4, 5]
+
+
+def test_a_rate_lets_a_second_go_at_once_and_then_one_by_one():
+    box = Outbox(LANE, THERE, rate=Rate(2.0))
+    for number in range(1, 6):
+        box.offer(event(str(number)), token=number)
+
+    assert sent(box.next(0)) == [1, 2]
+    box.answered([ACCEPTED, ACCEPTED], now=0)
+    assert box.next(0.4) is None
+    assert box.due(0.4) == pytest.approx(0.1)
+    assert sent(box.next(0.5)) == [3]
+    box.answered([ACCEPTED], now=0.5)
+    assert sent(box.next(10)) == [4, 5]

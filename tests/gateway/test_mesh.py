@@ -13,8 +13,9 @@ from mesh_gateway.delivery.watch import Watches
 from mesh_gateway.errors import ConnectionLost, MeshError, TopologyError, UnknownKind
 from mesh_gateway.event import Event
 from mesh_gateway.gateway import supervise
-from mesh_gateway.gateway.assembly import Surroundings, assemble
+from mesh_gateway.gateway.assembly import assemble
 from mesh_gateway.gateway.mesh import Mesh
+from mesh_gateway.gateway.parts import Surroundings
 from mesh_gateway.topology.spec import (
     BrokerSpec,
     GatewaySpec,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mesh_gateway.gateway.assembly import channel_options
+from mesh_gateway.gateway.parts import channel_options
 from mesh_gateway.topology.diff import diff
 from mesh_gateway.transport.contract import ChannelSpec
 from tests.topology.harness import BROKER, codes, gateway, loaded, said, spec_of, transport

@@ -19,8 +19,8 @@ Synchronous = Literal["FULL", "NORMAL"]
 APPLICATION_ID = 0x4D455348
 """"MESH" in the file's header, so that nobody's other database is taken for ours."""
 
-SCHEMA_VERSION = 2
-"""1 had a table for each channel; it was never released."""
+SCHEMA_VERSION = 3
+"""1 had a table for each channel; it was never released. 2 had no memory of where events came from, and is brought up."""
 
 OLDEST_SQLITE = (3, 51, 3)
 """Before it, a reset of the WAL could corrupt a file (sqlite.org/wal.html, "The WAL-Reset Bug")."""
@@ -41,6 +41,16 @@ NUMBER_BITS = 44
 
 # `event` and `quarantine` take any type: a flipped bit can make a record text, and that is to cost one
 # event, not (by the check at the start) the file.
+_MEMORY = """
+CREATE TABLE remembered(
+  channel INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
+  PRIMARY KEY(channel, name)) STRICT, WITHOUT ROWID;
+CREATE TABLE came(
+  channel INTEGER NOT NULL, identity BLOB NOT NULL, at REAL NOT NULL,
+  PRIMARY KEY(channel, identity)) STRICT, WITHOUT ROWID;
+CREATE INDEX came_at ON came(channel, at);
+"""
+
 _TABLES = """
 CREATE TABLE channel(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, head INTEGER NOT NULL DEFAULT 0) STRICT;
@@ -130,12 +140,15 @@ def _check(db: apsw.Connection, path: Path | None) -> None:
     if marks == (0, 0) and db.execute("SELECT count(*) FROM sqlite_schema").get == 0:
         with db:
             db.execute(
-                f"{_TABLES} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}"
+                f"{_TABLES} {_MEMORY} PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION}"
             )
     elif marks[0] != APPLICATION_ID:
         raise StoreDamaged(
             f"{path} is a database of something else; give the gateway another state directory"
         )
+    elif marks[1] == 2:
+        with db:
+            db.execute(f"{_MEMORY} PRAGMA user_version={SCHEMA_VERSION}")
     elif marks[1] != SCHEMA_VERSION:
         raise StoreDamaged(
             f"{path} has schema {marks[1]}, this version reads {SCHEMA_VERSION}; run the version that wrote it"

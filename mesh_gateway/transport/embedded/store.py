@@ -19,6 +19,7 @@ import apsw
 
 from mesh_gateway.transport.contract import Start
 from mesh_gateway.transport.embedded.cursor import Change
+from mesh_gateway.transport.embedded.memory import StoredMemory
 from mesh_gateway.transport.embedded.schema import NUMBER_BITS, Synchronous, connect
 
 T = TypeVar("T")
@@ -164,6 +165,10 @@ class Store:
         )
         self._moved[channel] = _End(end.head + len(records), at)
         return Appended(end.head + 1, at)
+
+    def memory(self, channel: int) -> StoredMemory:
+        """What the channel remembers, for the transaction that is open."""
+        return StoredMemory(self._db, channel, self.now())
 
     def read(
         self, channel: int, first: int, last: int, *, limit: int, max_bytes: int

@@ -30,6 +30,7 @@ from mesh_gateway.transport.contract import (
     Drift,
     Ensure,
     Level,
+    Memory,
     Start,
     Stored,
     TransportContext,
@@ -65,7 +66,7 @@ CAPABILITIES = Capabilities(
 
 
 class EmbeddedTransport:
-    """Implements `Transport`, `Browsable`, `Removable` and `Measurable`, for one event loop.
+    """Implements `Transport`, `Browsable`, `Removable`, `Measurable` and `Remembering`, for one event loop.
 
     After a failed write or sync `context.on_fatal` is called once, a publish that was under way
     raises `PublishError` (unknown), and everything else raises `StoreDamaged`: also `open`, so that
@@ -224,6 +225,36 @@ class EmbeddedTransport:
             await ending
         except StoreDamaged as error:
             raise PublishError(str(error), unknown=range(len(events))) from error
+
+    async def publish_chosen(
+        self, channel: str, choose: Callable[[Memory], Sequence[Event]], *, size: int
+    ) -> None:
+        """As `Remembering.publish_chosen`. Raises as `publish`."""
+        writer = self._serving()
+        home = self._home(channel)
+        ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        tell = ended(ending)
+
+        def work(store: Store) -> tuple[Sequence[Event], list[int], Appended | None]:
+            events = choose(store.memory(home.id))
+            records = tuple(map(encode, events))
+            return events, list(map(len, records)), store.append(home.id, records) if records else None
+
+        def done(
+            what: tuple[Sequence[Event], list[int], Appended | None] | None, error: TransportError | None
+        ) -> None:
+            if error is None and what is not None:
+                events, sizes, where = what
+                if where is not None:
+                    home.committed(events, sizes, where)
+            self._upkeep.relieve()
+            tell(None, error)
+
+        writer.submit(Job("append", work, done, size))
+        try:
+            await ending
+        except StoreDamaged as error:
+            raise PublishError(str(error), unknown=(0,)) from error
 
     async def subscribe(self, channel: str, group: str, start: Start) -> EmbeddedSubscription:
         """As `Transport.subscribe`. A position is one that was shown before; its event is included."""

@@ -1,0 +1,185 @@
+"""The receiver's side of relays, for one broker: transfers in, verdicts out once all of them are true.
+
+    take ─▶ waiting ─▶ judged and stored, all that wait together ─▶ told
+
+On a transport that can remember, judging and storing are one commit. On any other the judgement is that of this
+process, and what slips through (a crash between storing and answering) is found by the `Sieve` when it is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from mesh_gateway.broker.broker import Broker
+from mesh_gateway.errors import ConnectionLost, EventError, InvalidEvent, MeshError, TransportError
+from mesh_gateway.event import Event
+from mesh_gateway.federation import via
+from mesh_gateway.federation.inbox import Judgement, Rules, judge
+from mesh_gateway.federation.lanes import Lanes
+from mesh_gateway.federation.memory import Held
+from mesh_gateway.federation.transfer import Transfer, Verdict
+from mesh_gateway.transport.batch import Done
+from mesh_gateway.transport.contract import Memory, Remembering
+
+ENVELOPE = 1_024
+"""Bytes counted for an event's attributes; the measured mean is ~900."""
+
+MOST_BYTES = 16_777_216
+"""Of the transfers that are committed together: with 16 of the usual size the cost of a commit is shared well enough,
+and one commit stays a matter of a few hundred milliseconds."""
+
+Verdicts = Sequence[Verdict | None]
+Told = Callable[[Verdicts | TransportError], None]
+"""Called once: a verdict for each event of the transfer, or why there is none. Must not raise."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    transfer: Transfer
+    rules: Rules
+    told: Told
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size = sum(len(event.data or b"") + ENVELOPE for _, event in self.transfer.events)
+
+
+class Receiver:
+    """Takes what peers send into one broker. `take` and `accept` from any callback of the loop; `run` has one owner."""
+
+    def __init__(self, broker: Broker, place: str, max_hops: int = via.MAX_HOPS) -> None:
+        self.place = place
+        self.verdicts: Counter[tuple[str, str]] = Counter()
+        """By (cluster, word)."""
+        self._broker = broker
+        self._max_hops = max_hops
+        self._waiting: list[_Waiting] = []
+        self._wake = asyncio.Event()
+        self._held = Held()
+
+    def take(self, transfer: Transfer, types: tuple[str, ...], told: Told) -> None:
+        """Judge and store a transfer. `told` is called later, never before this returns."""
+        if not self._broker.channel.up:
+            error = ConnectionLost(f"{self._broker.key}: its transport is down", retry_after=1)
+            asyncio.get_running_loop().call_soon(told, error)
+            return
+        self._waiting.append(_Waiting(transfer, Rules(self.place, self._max_hops, types), told))
+        self._wake.set()
+
+    def accept(self, events: Sequence[Event], cluster: str, types: tuple[str, ...], done: Done) -> None:
+        """Store single events of a peer, marks and all, without deduplication. Raises `InvalidEvent` for one that may
+        not come in; one that was here is dropped and counted, the only place where "seen" discards.
+        """
+        rules = Rules(self.place, self._max_hops, types)
+        arrival = self._broker.arrival()
+        new: list[Event] = []
+        for event in events:
+            if self.place in via.logged_by(event):
+                self.verdicts[cluster, "looped"] += 1
+                continue
+            why = rules.refusal(event)
+            if why is not None:
+                self.verdicts[cluster, "refused"] += 1
+                raise InvalidEvent(why)
+            new.append(self._broker.relayed(event, arrival))
+
+        def counted(error: MeshError | None) -> None:
+            if error is None:
+                self.verdicts[cluster, "accepted"] += len(new)
+                self._broker.counters.accepted += len(new)
+            done(error)
+
+        self._broker.channel.publish_all(new, counted)
+
+    async def run(self) -> None:
+        """Judge and store until cancelled. Raises nothing of its own: each transfer is told how it went."""
+        try:
+            while True:
+                await self._wake.wait()
+                taken = self._take_some()
+                try:
+                    judgements = await self._store(taken)
+                except TransportError as error:
+                    for one in taken:
+                        one.told(error)
+                except BaseException:
+                    for one in taken:
+                        one.told(ConnectionLost("receiving was interrupted"))
+                    raise
+                else:
+                    for one, judgement in zip(taken, judgements, strict=True):
+                        self._tell(one, judgement)
+        finally:
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                one.told(ConnectionLost("the gateway stops receiving"))
+
+    def _take_some(self) -> list[_Waiting]:
+        size = count = 0
+        for one in self._waiting:
+            size += one.size
+            if count and size > MOST_BYTES:
+                break
+            count += 1
+        taken = self._waiting[:count]
+        del self._waiting[:count]
+        if not self._waiting:
+            self._wake.clear()
+        return taken
+
+    def _tell(self, one: _Waiting, judgement: Judgement) -> None:
+        for verdict in judgement.verdicts:
+            word = "undecided" if verdict is None else verdict.word.value
+            self.verdicts[one.transfer.lane.cluster, word] += 1
+        self._broker.counters.accepted += len(judgement.new)
+        one.told(judgement.verdicts)
+
+    async def _store(self, taken: Sequence[_Waiting]) -> list[Judgement]:
+        """The judgements, true of what is durable. Raises `TransportError`: then nobody knows what was stored."""
+        if isinstance(self._broker.channel.transport, Remembering):
+            return await self._store_and_remember(taken)
+        return [await self._store_here(one) for one in taken]
+
+    async def _store_and_remember(self, taken: Sequence[_Waiting]) -> list[Judgement]:
+        arrival = self._broker.arrival()
+        judgements: list[Judgement] = []
+
+        def choose(memory: Memory) -> Sequence[Event]:
+            judgements[:] = [_remembered(one.transfer, one.rules, memory) for one in taken]
+            return [
+                self._broker.relayed(new.event, arrival) for judgement in judgements for new in judgement.new
+            ]
+
+        await self._broker.channel.put_chosen(choose, size=sum(one.size for one in taken))
+        return judgements
+
+    async def _store_here(self, one: _Waiting) -> Judgement:
+        """On a transport that cannot remember: what it took of the new ones is remembered by this process."""
+        transfer = one.transfer
+        seen = self._held.lane(transfer.lane)
+        judgement = judge(transfer, seen, self._held.known, one.rules)
+        arrival = self._broker.arrival()
+        events = [self._broker.relayed(new.event, arrival) for new in judgement.new]
+        outcomes = await self._broker.channel.put_each(events)
+        ended = {new.identity: error for new, error in zip(judgement.new, outcomes, strict=True) if error}
+        judgement = judgement.without(
+            {own for own, error in ended.items() if not isinstance(error, EventError)},
+            {own: str(error) for own, error in ended.items() if isinstance(error, EventError)},
+        )
+        self._held.remember(transfer.lane, judgement.seen(seen), [new.identity for new in judgement.new])
+        return judgement
+
+
+def _remembered(transfer: Transfer, rules: Rules, memory: Memory) -> Judgement:
+    """Judge by what the channel remembers, and have it remember what comes of it."""
+    name = f"relay {transfer.lane.cluster} {transfer.lane.relay}"
+    lanes = Lanes(memory.get(name))
+    seen = lanes.of(transfer.lane.epoch)
+    judgement = judge(transfer, seen, lambda identities: memory.known(tuple(identities)), rules)
+    lanes.put(transfer.lane.epoch, judgement.seen(seen))
+    memory.put(name, lanes.stored())
+    memory.remember([one.identity for one in judgement.new])
+    return judgement

@@ -1,0 +1,443 @@
+"""One relay: a group of its own on the source broker, an outbox, and one transfer at a time to its target.
+
+    group's reader ─▶ filter ─▶ been there? ─▶ hops spent? ─▶ outbox ─▶ target ─▶ verdicts ─▶ settled
+    parked channel ─▶ (redriven) ─────────────┘    └──────────▶ dead letters ◀─── refused
+
+What has no verdict is unsettled, so an outage of the target costs disk on the source broker's transport. Where that
+transport knows no groups, the broker's shared reader copies what is wanted into the relay's parked channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from mesh_gateway.broker.reader import RECEIVE_LIMIT, Sifting, sifted
+from mesh_gateway.delivery.deadletter import DeadLetters
+from mesh_gateway.delivery.gate import Gate
+from mesh_gateway.delivery.insist import Insist
+from mesh_gateway.delivery.lanes import Copy
+from mesh_gateway.delivery.parking import Parking
+from mesh_gateway.delivery.schedule import Clock
+from mesh_gateway.delivery.sink import Refused
+from mesh_gateway.errors import InvalidEvent
+from mesh_gateway.event import Event
+from mesh_gateway.federation import via
+from mesh_gateway.federation.outbox import Backoff, Outbox
+from mesh_gateway.federation.rate import Rate
+from mesh_gateway.federation.target import Manner, Target, TooLarge, Unreached
+from mesh_gateway.federation.transfer import Lane, Verdict, Word
+from mesh_gateway.transport.channel import Channel
+from mesh_gateway.transport.contract import Delivery, Start
+from mesh_gateway.transport.ledger import Ledger
+
+log = structlog.get_logger("mesh_gateway.relay")
+
+PROBE_SECONDS = 5.0
+"""How often a relay that has nothing to send asks whether its target is still there, so that none is called ready that
+has been broken for longer."""
+
+PART_OF_HOLD = 0.5
+"""Of the time that a transport lets an event be held: the other half is for giving it back."""
+
+Finish = Callable[[Delivery], None]
+
+
+class Wanted(Protocol):
+    """A filter."""
+
+    def matches(self, event: Event) -> bool:
+        """Whether an event is to be relayed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a Relay document says of the way events go."""
+
+    backoff: Backoff
+    retry: int
+    """Tries more than the first for an event that is not taken while others of its transfer are."""
+    rate: float | None = None
+    max_hops: int = via.MAX_HOPS
+
+
+class RelayCounters:
+    """What one relay has done since the process started."""
+
+    __slots__ = (
+        "dead_lettered",
+        "failures",
+        "filtered",
+        "last_error",
+        "last_reason",
+        "last_success",
+        "parked",
+        "skipped",
+        "transfers",
+        "unparked",
+        "verdicts",
+    )
+
+    def __init__(self) -> None:
+        self.verdicts: Counter[str] = Counter()
+        """Events by the word of their verdict; `hops` for those that had no link left to cross."""
+        self.filtered = 0
+        self.skipped = 0
+        """Events that were not sent because the target had logged them."""
+        self.dead_lettered = 0
+        self.parked = 0
+        """Copied into the relay's own channel, where its transport knows no groups."""
+        self.unparked = 0
+        self.transfers = 0
+        """Those that got verdicts."""
+        self.failures: Counter[str] = Counter()
+        """Those that got none, and greetings without an answer, by reason."""
+        self.last_reason = ""
+        self.last_error = ""
+        self.last_success: float | None = None
+        """Moment of the latest answer of the target, in Unix seconds."""
+
+
+class _Token(NamedTuple):
+    delivery: Delivery
+    finish: Finish
+    since: float
+
+
+class _HeldTooLong(Exception):
+    """What is held has to go back to its transport, before that takes it away."""
+
+
+class Relay:
+    """One relay of one broker. `run` has one owner and may be run again; `offer` is called from the broker's reader."""
+
+    def __init__(
+        self,
+        *,
+        key: str,
+        cluster: str,
+        source: Channel,
+        group: str | None,
+        start: Start,
+        wanted: Wanted,
+        target: Target,
+        here: str,
+        terms: Terms,
+        parked: Channel,
+        letters: DeadLetters,
+        store: Insist,
+        gate: Gate,
+        clock: Clock,
+        sieve: Sifting | None = None,
+        hold_limit: float = float("inf"),
+    ) -> None:
+        self.key = key
+        self.channel = source
+        self.group = group
+        """None where the source's transport knows no groups, and the shared reader copies."""
+        self.target = target
+        self.here = here
+        self.counters = RelayCounters()
+        self.manner: Manner | None = None
+        """How the target takes events, as of the last meeting; None while there was none, or it is away."""
+        self.begun = asyncio.Event()
+        """Set once its group exists: from then on it misses nothing."""
+        self._cluster = cluster
+        self._start = start
+        self._wanted = wanted
+        self._terms = terms
+        self._rate = None if terms.rate is None else Rate(terms.rate)
+        self._letters = letters
+        self._store = store
+        self._clock = clock
+        self._sieve = sieve
+        self._hold_limit = hold_limit
+        self._met = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._failures = 0
+        self._burying = 0
+        self._stopping = False
+        self._outbox = self._new_outbox()
+        self.parking = Parking(
+            parked,
+            gate=gate,
+            take=self._offer,
+            room=self._has_room,
+            counters=self.counters,
+            clock=clock,
+        )
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> None:
+        """Relay until cancelled. Raises `TransportError` of the source; what has no verdict then stays unsettled."""
+        while True:
+            try:
+                await self._session()
+            except* _HeldTooLong:
+                log.info("held events go back until the target is there again", relay=self.key)
+
+    def stop(self) -> None:
+        """Send nothing more; a transfer under way may still end."""
+        self._stopping = True
+        self.parking.stop()
+        self._wake.set()
+
+    async def idle(self) -> None:
+        """After `stop`: returns once no transfer is under way."""
+        await self._quiet.wait()
+
+    async def close(self) -> None:
+        """After `stop`: free connections, give up what is on its way to the dead letters."""
+        self._store.stop()
+        await self.target.close()
+        await self._letters.close()
+
+    async def _session(self) -> None:
+        """With one outbox: until the source fails, or what is held must go back."""
+        self._outbox = self._new_outbox()
+        self._wake.clear()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.parking.run())
+            if self.group is None:
+                self.begun.set()
+            else:
+                tasks.create_task(self._read(self.group))
+            tasks.create_task(self._send())
+
+    def _new_outbox(self) -> Outbox:
+        terms, manner = self._terms, self.manner
+        made = Outbox(
+            Lane(self._cluster, self.key, uuid.uuid4().hex[:16]),
+            self.here,
+            backoff=terms.backoff,
+            retry=terms.retry,
+            rate=self._rate,
+        )
+        if manner is not None:
+            made.bound(manner.most_events, manner.most_bytes)
+        return made
+
+    # ── in ───────────────────────────────────────────────────────────────────────────────────
+
+    def offer(self, delivery: Delivery, finish: Finish) -> None:
+        """From the broker's shared reader, where there are no groups: copy into the relay's own channel."""
+        self.parking.park(Copy(delivery, finish, 0))
+
+    async def _read(self, group: str) -> None:
+        if self.begun.is_set():
+            await self._met.wait()  # while the target is away, nothing is taken out of the source at all
+        subscription = await self.channel.subscribe(group, self._start)
+        self.begun.set()
+        ledger = Ledger(subscription)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(ledger.run())
+                while True:
+                    deliveries = await subscription.receive(await self._wait_for_room())
+                    ledger.received(len(deliveries))
+                    for delivery in await sifted(self._sieve, deliveries, ledger):
+                        delivery.pending = 1
+                        if self._wanted.matches(delivery.event):
+                            self._offer(delivery, ledger.finish)
+                        else:
+                            self.counters.filtered += 1
+                            ledger.finish(delivery)
+        finally:
+            try:
+                await ledger.flush()
+            finally:
+                await subscription.close()
+
+    async def _wait_for_room(self) -> int:
+        while (room := self._has_room()) <= 0:
+            self._room.clear()
+            await self._room.wait()
+        return min(room, RECEIVE_LIMIT)
+
+    def _has_room(self) -> int:
+        if self._stopping or not self._met.is_set():
+            return 0
+        return self._outbox.room - self._burying
+
+    def _offer(self, delivery: Delivery, finish: Finish) -> None:
+        event = delivery.event
+        token = _Token(delivery, finish, self._clock.time())
+        manner = self.manner
+        if manner is not None and manner.place in via.logged_by(event):
+            self.counters.skipped += 1
+            finish(delivery)
+            return
+        try:
+            crossed = via.hops(event)
+            if crossed >= self._terms.max_hops:
+                why = f"it has crossed {crossed} links between gateways, the limit is {self._terms.max_hops}"
+                self._bury(token, "hops", why)
+                return
+            self._outbox.offer(event, token)
+        except InvalidEvent as error:
+            self._bury(token, "hops", str(error))
+            return
+        self._wake.set()
+
+    # ── out ──────────────────────────────────────────────────────────────────────────────────
+
+    async def _send(self) -> None:
+        while True:
+            await self._meet()
+            try:
+                while True:
+                    await self._something_to_do()
+                    await self._transfer()
+            except Unreached as error:
+                self._away(error)
+                await self._give_back_in_time()
+
+    async def _meet(self) -> None:
+        """Until the target has said how it takes events."""
+        while True:
+            try:
+                manner = await self.target.meet()
+            except Unreached as error:
+                self._away(error)
+                wait = max(self._terms.backoff.wait(self._failures), error.after or 0.0)
+                await self._give_back_in_time()
+                await asyncio.sleep(wait)
+            else:
+                break
+        if self.manner is None:
+            log.info(
+                "the target of a relay is there", relay=self.key, target=self.target.address, mode=manner.mode
+            )
+        self.manner = manner
+        self._outbox.bound(manner.most_events, manner.most_bytes)
+        self._answered()
+        self._met.set()
+        self._made_room()
+
+    async def _something_to_do(self) -> None:
+        """Returns when a transfer is due. Asks now and then whether the target is still there. Raises `Unreached`."""
+        while True:
+            if self._stopping:
+                await asyncio.Event().wait()  # until the owner cancels
+            due = self._outbox.due(self._clock.time())
+            if due == 0.0:
+                return
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(PROBE_SECONDS if due is None else min(due, PROBE_SECONDS)):
+                    await self._wake.wait()
+            except TimeoutError:
+                if due is None:
+                    self.manner = await self.target.meet()
+                    self._answered()
+
+    async def _transfer(self) -> None:
+        """One transfer and what its verdicts mean. Raises `Unreached`."""
+        transfer = self._outbox.next(self._clock.time())
+        if transfer is None:
+            return
+        self._quiet.clear()
+        try:
+            verdicts = await self.target.send(transfer)
+            if not any(verdicts):
+                raise Unreached("unavailable", "the receiver could store none of the events")
+        except TooLarge:
+            judged = self._outbox.too_large(self._clock.time())
+        except Unreached as error:
+            self._outbox.failed(self._clock.time(), error.after)
+            raise
+        else:
+            self.counters.transfers += 1
+            self._answered()
+            judged = self._outbox.answered(verdicts, self._clock.time())
+        finally:
+            self._quiet.set()
+        for one in judged:
+            self._end(one.token, one.verdict)
+        self._made_room()
+
+    async def _give_back_in_time(self) -> None:
+        """Raises `_HeldTooLong` when the source would soon take away what is held."""
+        oldest = self._outbox.first
+        if oldest is not None and self._clock.time() - oldest.since > self._hold_limit * PART_OF_HOLD:
+            raise _HeldTooLong
+
+    def _answered(self) -> None:
+        self._failures = 0
+        self.counters.last_success = time.time()
+
+    def _away(self, error: Unreached) -> None:
+        self._failures += 1
+        counters = self.counters
+        counters.failures[error.reason] += 1
+        counters.last_reason, counters.last_error = error.reason, str(error)[:512]
+        self.manner = None
+        self._met.clear()
+        if self._failures == 1:
+            log.warning(
+                "the target of a relay is away; its events wait on the source",
+                relay=self.key,
+                target=self.target.address,
+                reason=error.reason,
+                error=counters.last_error,
+            )
+
+    def _made_room(self) -> None:
+        if self._has_room() > 0:
+            self._room.set()
+            if not self.parking.drained:
+                self.parking.resume()
+
+    # ── ends ─────────────────────────────────────────────────────────────────────────────────
+
+    def _end(self, token: _Token, verdict: Verdict) -> None:
+        """The event has its verdict: settled, or first durably with the dead letters."""
+        if verdict.word is Word.REFUSED:
+            self._bury(token, verdict.word.value, verdict.why)
+            return
+        self.counters.verdicts[verdict.word.value] += 1
+        token.finish(token.delivery)
+
+    def _bury(self, token: _Token, word: str, why: str) -> None:
+        self.counters.verdicts[word] += 1
+        self._burying += 1
+
+        def done(where: str) -> None:
+            self._burying -= 1
+            self.counters.dead_lettered += 1
+            event = token.delivery.event
+            log.warning(
+                "event dead-lettered", relay=self.key, event_id=event.id[:128], event_type=event.type[:128],
+                reason=why, where=where,
+            )  # fmt: skip
+            token.finish(token.delivery)
+            self._made_room()
+
+        self._letters.bury(
+            token.delivery.event, address=self.target.address, outcome=Refused(why), attempts=1, done=done
+        )
+
+    # ── what can be seen ─────────────────────────────────────────────────────────────────────
+
+    @property
+    def held(self) -> int:
+        """Events taken from the source that have no end yet."""
+        return self._outbox.held + self._burying
+
+    @property
+    def silent_for(self) -> float | None:
+        """Seconds since the target last answered; None when it never has."""
+        last = self.counters.last_success
+        return None if last is None else max(0.0, time.time() - last)

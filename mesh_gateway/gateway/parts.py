@@ -1,0 +1,179 @@
+"""What a gateway is made of, by name, and the makers that triggers and relays share."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mesh_gateway.broker.broker import Broker
+from mesh_gateway.broker.reader import Reader
+from mesh_gateway.broker.sink import BrokerSink
+from mesh_gateway.delivery.gate import Gate
+from mesh_gateway.delivery.http import HttpSettings, HttpSink
+from mesh_gateway.delivery.policy import RetryPolicy
+from mesh_gateway.delivery.schedule import Clock
+from mesh_gateway.delivery.sink import Sink
+from mesh_gateway.delivery.trigger import Trigger
+from mesh_gateway.delivery.watch import Watches
+from mesh_gateway.errors import TopologyError, UnknownKind
+from mesh_gateway.federation.receiver import Receiver
+from mesh_gateway.federation.relay import Relay
+from mesh_gateway.federation.sieve import Sieve
+from mesh_gateway.filters.dialects import Filter, parse
+from mesh_gateway.gateway.display import DisplaySink
+from mesh_gateway.gateway.link import Link
+from mesh_gateway.topology.spec import (
+    BrokerDestination,
+    BrokerSpec,
+    DeliverySpec,
+    Destination,
+    HttpDestination,
+    RelaySpec,
+)
+from mesh_gateway.transport.channel import Channel
+from mesh_gateway.transport.plugins import Plugins, import_string
+
+DISPLAY = "display:"
+
+
+@dataclass(slots=True)
+class BrokerParts:
+    """Everything of one broker."""
+
+    spec: BrokerSpec
+    link: Link
+    broker: Broker
+    dead_letters: Channel
+    gate: Gate
+    readers: list[Reader] = field(default_factory=list)
+    triggers: list[Trigger] = field(default_factory=list)
+    relays: list[Relay] = field(default_factory=list)
+    receiver: Receiver | None = None
+    """What peers and relays of this gateway send into it; None when nobody may."""
+    sieve: Sieve | None = None
+    """Where its transport cannot remember what came by relays."""
+
+
+@dataclass(slots=True)
+class RelayParts:
+    """Everything of one relay."""
+
+    spec: RelaySpec
+    home: BrokerParts
+    relay: Relay
+
+
+@dataclass(slots=True)
+class Parts:
+    """Everything of one gateway, by name."""
+
+    links: dict[str, Link] = field(default_factory=dict)
+    brokers: dict[str, BrokerParts] = field(default_factory=dict)
+    triggers: dict[str, Trigger] = field(default_factory=dict)
+    filters: dict[str, Filter] = field(default_factory=dict)
+    relays: dict[str, RelayParts] = field(default_factory=dict)
+
+    def redriven(self, name: str) -> Trigger | Relay | None:
+        """Whose dead letters say this name: `namespace/name` of a trigger, or `relay:namespace/name`."""
+        kind, _, key = name.rpartition(":")
+        if kind == "relay":
+            found = self.relays.get(key)
+            return None if found is None else found.relay
+        return self.triggers.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the running objects need from the process they run in."""
+
+    plugins: Plugins
+    clock: Clock
+    watches: Watches
+    ingress_url: Callable[[str], str]
+    """From `namespace/name` of a broker to its URL."""
+    on_unreadable: Callable[[str, str], None]
+    on_fatal: Callable[[str], None]
+    chance: Callable[[], float] = random.random
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """Who sends something somewhere, and how."""
+
+    owner: str
+    """`trigger namespace/name`, for messages."""
+    namespace: str
+    delivery: DeliverySpec
+    replies: bool = False
+    parallelism: int = 64
+
+
+def channel_options(spec: BrokerSpec) -> tuple[tuple[str, str], ...]:
+    """What the broker's documents say about its channels, secrets in plain text: for the transport alone."""
+    return spec.options + tuple((name, secret.value) for name, secret in spec.secrets)
+
+
+def make_filter(filters: Sequence[Any], attributes: Sequence[tuple[str, str]], plugins: Plugins) -> Filter:
+    """The compiled filter of a document."""
+    custom = {name: kind.compile for name, kind in plugins.filters.items()}
+    return parse(filters, attributes, custom)
+
+
+def make_sink(
+    destination: Destination,
+    sending: Sending,
+    parts: Parts,
+    around: Surroundings,
+) -> Sink:
+    """What delivers to a destination. Raises `TopologyError`, `UnknownKind`."""
+    if isinstance(destination, BrokerDestination):
+        return BrokerSink(parts.brokers[destination.broker].broker, around.ingress_url(destination.broker))
+    if isinstance(destination, HttpDestination):
+        try:
+            return HttpSink(http_settings(destination, sending))
+        except OSError as error:
+            # ssl.SSLError is one: a certificate, key or authority that cannot be used.
+            what = error.strerror or str(error)
+            raise TopologyError(
+                f"{sending.owner}: TLS for {destination.url} cannot be set up: {what}"
+            ) from error
+    if destination.uri.startswith(DISPLAY):
+        return DisplaySink(destination.uri)
+    scheme = destination.uri.partition(":")[0]
+    kind = around.plugins.sinks.get(scheme)
+    if kind is None:
+        raise UnknownKind(f"{sending.owner}: no plugin delivers to {scheme}: URIs")
+    sink: Sink = import_string(kind.load)(destination.uri)
+    return sink
+
+
+def http_settings(destination: HttpDestination, sending: Sending) -> HttpSettings:
+    """What the HTTP client has to know."""
+    certificate = destination.client_certificate
+    return HttpSettings(
+        url=destination.url,
+        timeout=sending.delivery.timeout,
+        ca_certificates=destination.ca_certificates,
+        client_certificate=None if certificate is None else (certificate.certificate, certificate.key),
+        bearer=None if destination.bearer is None else destination.bearer.value,
+        insecure_skip_verify=destination.insecure_skip_verify,
+        replies=destination.replies and sending.replies,
+        format=sending.delivery.format,
+        headers=destination.headers,
+        namespace=sending.namespace,
+        max_connections=sending.parallelism,
+    )
+
+
+def policy(delivery: DeliverySpec) -> RetryPolicy:
+    """The data path's record of a document's retries."""
+    return RetryPolicy(
+        retry=delivery.retry,
+        backoff=delivery.backoff_policy,
+        delay=delivery.backoff_delay,
+        backoff_max=delivery.backoff_max,
+        retry_after_max=delivery.retry_after_max,
+        jitter=delivery.jitter,
+    )

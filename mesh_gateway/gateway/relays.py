@@ -1,0 +1,181 @@
+"""From relay and peer specs to running objects: relays, receivers, and the memory of what came by relays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mesh_gateway.delivery.deadletter import DeadLetters
+from mesh_gateway.delivery.gate import Gate
+from mesh_gateway.delivery.insist import Insist
+from mesh_gateway.delivery.waiting import hold_limits
+from mesh_gateway.errors import TopologyError
+from mesh_gateway.federation.nearby import Nearby
+from mesh_gateway.federation.outbox import Backoff
+from mesh_gateway.federation.receiver import Receiver
+from mesh_gateway.federation.relay import Relay, Terms
+from mesh_gateway.federation.remote import Remote
+from mesh_gateway.federation.sieve import Sieve
+from mesh_gateway.federation.target import Target
+from mesh_gateway.filters.dialects import Filter
+from mesh_gateway.gateway.link import Link
+from mesh_gateway.gateway.parts import (
+    BrokerParts,
+    Parts,
+    RelayParts,
+    Sending,
+    Surroundings,
+    channel_options,
+    http_settings,
+    make_filter,
+    make_sink,
+    policy,
+)
+from mesh_gateway.topology.spec import BrokerDestination, BrokerSpec, GatewaySpec, RelaySpec
+from mesh_gateway.transport import builtin
+from mesh_gateway.transport.contract import ChannelSpec, Ensure, Purpose, Remembering, Start, TransportContext
+from mesh_gateway.transport.plugins import import_string
+
+MEMORY = "relay-memory"
+"""Directory, below that of the state, of what is remembered for brokers whose transports cannot."""
+
+
+def group_of(relay: RelaySpec) -> str:
+    """The group in whose name it reads. No Trigger has an underscore in its name."""
+    return f"relay_{relay.name}"
+
+
+def letter_key(relay: RelaySpec) -> str:
+    """What its dead letters say where those of a trigger say `namespace/name`."""
+    return f"relay:{relay.key}"
+
+
+def groups_from_the_start(broker: BrokerSpec, gateway: GatewaySpec) -> list[str]:
+    """Groups of relays that begin with what is in the broker's channel already."""
+    return [
+        group_of(relay)
+        for relay in gateway.relays.values()
+        if relay.broker == broker.key and relay.start.at == "earliest"
+    ]
+
+
+# ── receiving ────────────────────────────────────────────────────────────────────────────────
+
+
+def add_receivers(spec: GatewaySpec, parts: Parts, around: Surroundings) -> None:
+    """A receiver for each broker that somebody may relay into, and a sieve where its transport cannot remember."""
+    inside = {
+        relay.destination.broker
+        for relay in spec.relays.values()
+        if isinstance(relay.destination, BrokerDestination)
+    }
+    for key, home in parts.brokers.items():
+        if not spec.peers and key not in inside:
+            continue
+        home.receiver = Receiver(home.broker, f"{spec.cluster}/{key}", spec.max_hops)
+        if not isinstance(home.link.transport, Remembering):
+            memory = parts.links.get(MEMORY) or _memory(spec, parts, around)
+            channel = memory.channel(ChannelSpec(home.spec.namespace, home.spec.name, groups=()))
+            assert isinstance(memory.transport, Remembering)
+            home.sieve = Sieve(memory.transport, channel.name, memory.up)
+
+
+def _memory(spec: GatewaySpec, parts: Parts, around: Surroundings) -> Link:
+    """The embedded transport, as a memory only."""
+    kind = builtin.EMBEDDED
+    state = spec.state_directory
+    context = TransportContext(
+        name=MEMORY,
+        state_directory=None if state is None else state / MEMORY,
+        on_unreadable=around.on_unreadable,
+        on_fatal=around.on_fatal,
+    )
+    transport = import_string(kind.load)(import_string(kind.options)(), context)
+    link = parts.links[MEMORY] = Link(MEMORY, kind.name, transport, Ensure.CREATE, around.on_fatal)
+    return link
+
+
+# ── sending ──────────────────────────────────────────────────────────────────────────────────
+
+
+def add_relays(spec: GatewaySpec, parts: Parts, around: Surroundings) -> None:
+    """Make every relay. Raises `TopologyError` when a certificate cannot be used."""
+    for relay in spec.relays.values():
+        home = parts.brokers[relay.broker]
+        made = _relay(relay, home, spec, parts, around)
+        parts.relays[relay.key] = RelayParts(relay, home, made)
+        home.relays.append(made)
+
+
+def copying(
+    relays: Iterable[RelayParts], home: BrokerParts, around: Surroundings
+) -> list[tuple[Filter, Relay]]:
+    """The relays that the broker's shared reader copies for."""
+    return [
+        (make_filter(one.spec.filters, (), around.plugins), one.relay)
+        for one in relays
+        if one.home is home and one.relay.group is None
+    ]
+
+
+def _relay(
+    spec: RelaySpec, home: BrokerParts, gateway: GatewaySpec, parts: Parts, around: Surroundings
+) -> Relay:
+    capabilities = home.link.transport.capabilities
+    namespace, name = home.spec.namespace, home.spec.name
+    parked = home.link.channel(
+        ChannelSpec(
+            namespace, name, Purpose.PARKED, trigger=group_of(spec), options=channel_options(home.spec)
+        )
+    )
+    store = Insist(home.dead_letters.publish, around.clock)
+    own_group = capabilities.groups
+    return Relay(
+        key=spec.key,
+        cluster=gateway.cluster,
+        source=home.broker.channel,
+        group=group_of(spec) if own_group else None,
+        start=Start(spec.start.at, spec.start.timestamp, spec.start.position),
+        wanted=make_filter(spec.filters, (), around.plugins),
+        target=_target(spec, parts, around),
+        here=f"{gateway.cluster}/{home.spec.key}",
+        terms=Terms(
+            Backoff(max(spec.delivery.backoff_delay, 0.05), spec.delivery.backoff_max),
+            spec.delivery.retry,
+            spec.rate,
+            gateway.max_hops,
+        ),
+        parked=parked,
+        letters=_letters(spec, store, parts, around),
+        store=store,
+        gate=Gate() if own_group else home.gate,
+        clock=around.clock,
+        sieve=home.sieve,
+        hold_limit=hold_limits(capabilities.settle, capabilities.lease)[1],
+    )
+
+
+def _letters(spec: RelaySpec, store: Insist, parts: Parts, around: Surroundings) -> DeadLetters:
+    sink = spec.delivery.dead_letter_sink
+    sending = Sending(f"relay {spec.key}", spec.namespace, spec.delivery)
+    return DeadLetters(
+        trigger=letter_key(spec),
+        sink=None if sink is None else make_sink(sink, sending, parts, around),
+        store=store,
+        policy=policy(spec.delivery),
+        clock=around.clock,
+        chance=around.chance,
+    )
+
+
+def _target(spec: RelaySpec, parts: Parts, around: Surroundings) -> Target:
+    to = spec.destination
+    if isinstance(to, BrokerDestination):
+        receiver = parts.brokers[to.broker].receiver
+        assert receiver is not None, "made for every broker that a relay leads to"
+        return Nearby(receiver, around.ingress_url(to.broker))
+    sending = Sending(f"relay {spec.key}", spec.namespace, spec.delivery)
+    try:
+        return Remote(http_settings(to, sending), gzip=spec.compression == "gzip")
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise TopologyError(f"relay {spec.key}: TLS for {to.url} cannot be set up: {what}") from error

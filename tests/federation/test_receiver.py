@@ -1,0 +1,207 @@
+"""Transfers into a broker on the embedded store: once each, also after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from mesh_gateway.broker.broker import Broker
+from mesh_gateway.errors import ConnectionLost, StoreFull, TransportError
+from mesh_gateway.event import Event
+from mesh_gateway.federation import via
+from mesh_gateway.federation.lanes import EPOCHS, Lanes
+from mesh_gateway.federation.receiver import Receiver, Verdicts
+from mesh_gateway.federation.seen import Seen
+from mesh_gateway.federation.transfer import Lane, Numbered, Transfer
+from mesh_gateway.testing.harness import series
+from mesh_gateway.transport.channel import Channel
+from mesh_gateway.transport.contract import EARLIEST, SHARED, ChannelSpec, Ensure, TransportContext
+from mesh_gateway.transport.embedded.memory import KEPT_SECONDS
+from mesh_gateway.transport.embedded.options import EmbeddedOptions
+from mesh_gateway.transport.embedded.transport import EmbeddedTransport
+
+pytestmark = pytest.mark.anyio
+
+HERE = "us/shop/orders"
+SPEC = ChannelSpec("shop", "orders")
+
+
+@dataclass
+class Place:
+    """A broker on a store in a directory."""
+
+    directory: Path
+    wall: float = 1_000_000.0
+    opened: list[EmbeddedTransport] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def open(self, **options: int) -> Receiver:
+        context = TransportContext("embedded", self.directory)
+        transport = EmbeddedTransport(EmbeddedOptions(**options), context, now=lambda: self.wall)
+        self.opened.append(transport)
+        await transport.open()
+        await transport.ensure(SPEC, Ensure.CREATE)
+        channel = Channel(SPEC, transport)
+        channel.serve()
+        receiver = Receiver(Broker(SPEC.name, channel), HERE)
+        self.tasks.append(asyncio.create_task(receiver.run()))
+        return receiver
+
+    async def stored(self) -> list[Event]:
+        subscription = await self.opened[-1].subscribe(SPEC.name, SHARED, EARLIEST)
+        found = [delivery.event for delivery in await subscription.receive(1_000)]
+        await subscription.close()
+        return found
+
+    async def after_a_crash(self, copy: Path) -> Place:
+        copy.mkdir()
+        for name in ("mesh.db", "mesh.db-wal"):
+            shutil.copy(self.directory / name, copy / name)
+        return Place(copy, self.wall)
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    made = Place(tmp_path / "state")
+    yield made
+    for task in made.tasks:
+        task.cancel()
+        await asyncio.wait([task])
+    for transport in made.opened:
+        await transport.close()
+
+
+def transfer(*numbers: int, epoch: str = "1", floor: int = 0, events: list[Event] | None = None) -> Transfer:
+    given = events or [series(number + 1)[number] for number in numbers]
+    return Transfer(
+        Lane("eu", "shop/to-us", epoch),
+        floor,
+        tuple(Numbered(n, e) for n, e in zip(numbers, given, strict=True)),
+    )
+
+
+async def received(receiver: Receiver, given: Transfer, types: tuple[str, ...] = ()) -> Verdicts:
+    told: asyncio.Future[Verdicts | TransportError] = asyncio.get_running_loop().create_future()
+    receiver.take(given, types, told.set_result)
+    outcome = await told
+    if isinstance(outcome, TransportError):
+        raise outcome
+    return outcome
+
+
+async def words(receiver: Receiver, given: Transfer) -> list[str]:
+    verdicts = await received(receiver, given)
+    return [verdict.word.value for verdict in verdicts if verdict is not None]
+
+
+async def test_what_comes_is_stored_with_the_marks_of_its_way(place: Place):
+    receiver = await place.open()
+    event = via.crossing(series(1)[0], "eu/shop/orders")
+
+    assert await words(receiver, transfer(1, events=[event])) == ["accepted"]
+
+    [stored] = await place.stored()
+    assert stored.attributes[via.VIA] == "eu/shop/orders"
+    assert stored.attributes[via.HOPS] == "1"
+    assert stored.attributes["knativebrokerttl"] == "255"
+    assert "knativearrivaltime" in stored.attributes
+
+
+async def test_a_transfer_that_comes_again_is_stored_once(place: Place):
+    receiver = await place.open()
+    await received(receiver, transfer(1, 2))
+
+    assert await words(receiver, transfer(1, 2, 3)) == ["duplicate", "duplicate", "accepted"]
+    assert [event.id for event in await place.stored()] == ["e1", "e2", "e3"]
+
+
+async def test_the_same_transfer_many_times_at_once_is_stored_once(place: Place):
+    receiver = await place.open()
+
+    told = await asyncio.gather(*(words(receiver, transfer(1, 2, 3)) for _ in range(20)))
+
+    assert sum(one == ["accepted"] * 3 for one in told) == 1
+    assert sum(one == ["duplicate"] * 3 for one in told) == 19
+    assert [event.id for event in await place.stored()] == ["e1", "e2", "e3"]
+
+
+async def test_a_crash_forgets_nothing_that_was_answered(place: Place, tmp_path: Path):
+    receiver = await place.open()
+    await received(receiver, transfer(1, 3))
+
+    again = await place.after_a_crash(tmp_path / "copy")
+    receiver = await again.open()
+    place.tasks += again.tasks
+
+    assert await words(receiver, transfer(1, 2, 3)) == ["duplicate", "accepted", "duplicate"]
+    assert [event.id for event in await again.stored()] == ["e1", "e3", "e2"]
+    await again.opened[-1].close()
+
+
+async def test_a_sender_that_has_started_anew_is_known_by_its_events(place: Place):
+    receiver = await place.open()
+    await received(receiver, transfer(1, 2))
+
+    events = series(4)[1:]
+    assert await words(receiver, transfer(1, 2, 3, epoch="2", events=events)) == [
+        "duplicate",
+        "duplicate",
+        "accepted",
+    ]
+
+
+async def test_events_are_known_for_a_day_and_go_as_others_come(place: Place):
+    receiver = await place.open()
+    await received(receiver, transfer(1, 2))
+    place.wall += KEPT_SECONDS + 1
+
+    assert await words(receiver, transfer(1, epoch="2", events=[series(10)[9]])) == ["accepted"]
+    assert await words(receiver, transfer(1, 2, epoch="3")) == ["accepted", "accepted"]
+
+
+async def test_what_found_no_room_is_not_remembered(place: Place, monkeypatch: pytest.MonkeyPatch):
+    receiver = await place.open()
+    committer = place.opened[-1]._committer
+    monkeypatch.setattr(committer.space, "refuses", lambda *sizes: "the store is full")
+    with pytest.raises(StoreFull):
+        await received(receiver, transfer(1))
+    monkeypatch.undo()
+
+    assert await words(receiver, transfer(1)) == ["accepted"]
+
+
+async def test_while_the_transport_is_down_nothing_is_judged(place: Place):
+    receiver = await place.open()
+    receiver._broker.channel.refuse(ConnectionLost("away"))
+
+    with pytest.raises(TransportError, match="transport is down"):
+        await received(receiver, transfer(1))
+
+
+async def test_a_store_of_the_version_before_learns_to_remember(place: Place):
+    await place.open()
+    await place.opened.pop().close()
+    older = sqlite3.connect(place.directory / "mesh.db")
+    older.executescript("DROP TABLE remembered; DROP TABLE came; PRAGMA user_version=2;")
+    older.close()
+
+    receiver = await place.open()
+
+    assert await words(receiver, transfer(1)) == ["accepted"]
+
+
+def test_of_a_relay_the_latest_epochs_are_kept():
+    lanes = Lanes()
+    for epoch in range(EPOCHS + 1):
+        lanes.put(str(epoch), Seen(epoch + 1, {epoch + 5}))
+
+    again = Lanes(lanes.stored())
+
+    assert 1 not in again.of("0")
+    assert (again.of("1").watermark, again.of("1").beyond) == (2, {6})
