@@ -20,7 +20,7 @@ from mesh_gateway.federation import via
 from mesh_gateway.federation.inbox import Judgement, Rules, judge
 from mesh_gateway.federation.lanes import Lanes
 from mesh_gateway.federation.memory import Held
-from mesh_gateway.federation.transfer import Transfer, Verdict
+from mesh_gateway.federation.transfer import ACCEPTED, Transfer, Verdict
 from mesh_gateway.transport.batch import Done
 from mesh_gateway.transport.contract import Memory, Remembering
 
@@ -44,7 +44,8 @@ class _Waiting:
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.size = sum(len(event.data or b"") + ENVELOPE for _, event in self.transfer.events)
+        events = self.transfer.events
+        self.size = sum([len(event.data or b"") for _, event in events]) + ENVELOPE * len(events)
 
 
 class Receiver:
@@ -131,10 +132,12 @@ class Receiver:
         return taken
 
     def _tell(self, one: _Waiting, judgement: Judgement) -> None:
+        cluster, new = one.transfer.lane.cluster, len(judgement.new)
+        self.verdicts[cluster, ACCEPTED.word.value] += new
+        self._broker.counters.accepted += new
         for verdict in judgement.verdicts:
-            word = "undecided" if verdict is None else verdict.word.value
-            self.verdicts[one.transfer.lane.cluster, word] += 1
-        self._broker.counters.accepted += len(judgement.new)
+            if verdict is not ACCEPTED:
+                self.verdicts[cluster, "undecided" if verdict is None else verdict.word.value] += 1
         one.told(judgement.verdicts)
 
     async def _store(self, taken: Sequence[_Waiting]) -> list[Judgement]:

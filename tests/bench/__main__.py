@@ -1,6 +1,6 @@
 """`make bench`: CPU µs per event of each floor and end to end. Prints a table, judges nothing.
 
-python -m tests.bench [name …]        names: codec filters store transports ingress delivery end_to_end
+python -m tests.bench [name …]        names: codec filters store transports ingress delivery end_to_end relays
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import time
 from importlib.metadata import version
 
-FLOORS = ("codec", "filters", "store", "transports", "ingress", "delivery", "end_to_end")
+FLOORS = ("codec", "filters", "store", "transports", "ingress", "delivery", "end_to_end", "relays")
 
 
 def noise() -> float:

@@ -8,7 +8,8 @@ from typing import Any
 import apsw
 
 KEPT_SECONDS = 86_400.0
-"""How long an identity is known: a day, over which a sender that has started anew may send again what it had sent."""
+"""How long an identity is known at the least: a day, over which a sender that has started anew may send again what it
+had sent. They are kept by generations of that length, the latest two, so nothing is indexed by time."""
 
 FORGOTTEN = 2
 """Old identities that go for each new one, so that they go faster than they came and nothing has to be swept."""
@@ -18,7 +19,8 @@ class StoredMemory:
     """Implements `Memory` within one transaction of the store."""
 
     def __init__(self, db: Any, channel: int, now: float) -> None:
-        self._db, self._channel, self._now = db, channel, now
+        self._db, self._channel = db, channel
+        self._generation = int(now // KEPT_SECONDS)
 
     def get(self, name: str) -> bytes | None:
         """As `Memory.get`."""
@@ -32,12 +34,14 @@ class StoredMemory:
         self._db.execute("INSERT OR REPLACE INTO remembered VALUES(?, ?, ?)", (self._channel, name, value))
 
     def known(self, identities: Sequence[bytes]) -> set[bytes]:
-        """As `Memory.known`."""
+        """As `Memory.known`. A clock that was set back by less than a day hides nothing."""
         if not identities:
             return set()
+        asked = apsw.carray(tuple(identities))
         rows = self._db.execute(
-            "SELECT identity FROM came WHERE channel=? AND identity IN (SELECT value FROM carray(?))",
-            (self._channel, apsw.carray(tuple(identities))),
+            "SELECT identity FROM came WHERE channel=? AND generation IN (?, ?, ?)"
+            " AND identity IN (SELECT value FROM carray(?))",
+            (self._channel, self._generation - 1, self._generation, self._generation + 1, asked),
         )
         return {identity for (identity,) in rows}
 
@@ -47,11 +51,11 @@ class StoredMemory:
             return
         db = self._db
         db.execute(
-            "INSERT OR REPLACE INTO came SELECT ?, value, ? FROM carray(?)",
-            (self._channel, self._now, apsw.carray(tuple(identities))),
+            "INSERT OR IGNORE INTO came SELECT ?, ?, value FROM carray(?)",
+            (self._channel, self._generation, apsw.carray(tuple(identities))),
         )
         db.execute(
-            "DELETE FROM came WHERE (channel, identity) IN"
-            " (SELECT channel, identity FROM came WHERE channel=? AND at<? ORDER BY at LIMIT ?)",
-            (self._channel, self._now - KEPT_SECONDS, FORGOTTEN * len(identities)),
+            "DELETE FROM came WHERE (channel, generation, identity) IN"
+            " (SELECT channel, generation, identity FROM came WHERE channel=? AND generation<? LIMIT ?)",
+            (self._channel, self._generation - 1, FORGOTTEN * len(identities)),
         )

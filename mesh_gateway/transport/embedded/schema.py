@@ -39,18 +39,17 @@ WAL_KEPT_BYTES = 64 * 2**20
 # and removed as a range, and needs no index. 44 bits count 18 years of 30,000 events a second.
 NUMBER_BITS = 44
 
-# `event` and `quarantine` take any type: a flipped bit can make a record text, and that is to cost one
-# event, not (by the check at the start) the file.
 _MEMORY = """
 CREATE TABLE remembered(
   channel INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
   PRIMARY KEY(channel, name)) STRICT, WITHOUT ROWID;
 CREATE TABLE came(
-  channel INTEGER NOT NULL, identity BLOB NOT NULL, at REAL NOT NULL,
-  PRIMARY KEY(channel, identity)) STRICT, WITHOUT ROWID;
-CREATE INDEX came_at ON came(channel, at);
+  channel INTEGER NOT NULL, generation INTEGER NOT NULL, identity BLOB NOT NULL,
+  PRIMARY KEY(channel, generation, identity)) STRICT, WITHOUT ROWID;
 """
 
+# `event` and `quarantine` take any type: a flipped bit can make a record text, and that is to cost one
+# event, not (by the check at the start) the file.
 _TABLES = """
 CREATE TABLE channel(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, head INTEGER NOT NULL DEFAULT 0) STRICT;
