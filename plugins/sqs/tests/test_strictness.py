@@ -501,14 +501,31 @@ async def test_what_is_no_event_waits_with_the_dead_letters_and_leaves_its_queue
     dead = ChannelSpec("shop", "orders", purpose=Purpose.DEAD_LETTERS)
     await transport.ensure(dead, Ensure.CREATE)
     queue = next(queue for name, queue in fake.queues.items() if "dead" not in name)
-    queue.send({"MessageBody": "junk"})
-    await reading(transport)
+    for body in (junk := ["junk", "[" * 50_000, '{"specversion": "1.0"}']):
+        queue.send({"MessageBody": body})
+    await transport.publish(CHANNEL, series(1))
+    subscription = await reading(transport)
 
-    await fake.until("DeleteMessageBatch", 1)
+    await subscription.settle(await received(subscription, 1))
+    await fake.until("DeleteMessageBatch", 4)
 
     assert queue.messages == {}
-    assert [channel for channel, _ in unreadable] == [CHANNEL]
-    assert len(await transport.browse(dead.name, after=None, limit=10)) == 1
+    assert [channel for channel, _ in unreadable] == [CHANNEL] * 3
+    letters = await transport.browse(dead.name, after=None, limit=10)
+    assert {letter.event.data for letter in letters} == {body.encode() for body in junk}
+
+
+async def test_a_reader_whose_poll_ends_by_a_bug_is_told_and_does_not_wait_for_ever(make, fake, monkeypatch):
+    def buggy(body: str, attributes: object) -> Event:
+        raise ZeroDivisionError(body)
+
+    monkeypatch.setattr("mesh_gateway_sqs.subscription.decode", buggy)
+    transport = await opened(make)
+    await transport.publish(CHANNEL, series(1))
+    subscription = await reading(transport)
+
+    with pytest.raises(ZeroDivisionError):
+        await received(subscription, 1)
 
 
 async def test_a_clock_that_is_moved_by_hand_wakes_whoever_is_due():
