@@ -106,7 +106,11 @@ async def test_nothing_that_decides_whether_an_event_is_safe_is_left_to_aiokafka
     assert consumer._isolation_level == "read_committed"
     assert consumer._check_crcs is True
     assert consumer._rebalance_timeout_ms == 30_000
+    assert consumer._session_timeout_ms == 10_000
     assert consumer._max_poll_interval_ms > 7 * 24 * 3600 * 1000
+    assert [one.name for one in consumer._partition_assignment_strategy] == ["sticky"]
+    for client in (producer, consumer):
+        assert client._request_timeout_ms == 10_000, "a deadline of ours ends it, not aiokafka's 40 s"
     producer._closed = consumer._closed = True  # neither was started
 
 
