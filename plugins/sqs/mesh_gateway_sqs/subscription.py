@@ -318,7 +318,9 @@ class SqsSubscription:
             raise ConnectionLost("the subscription is closed")
         if self._failure is not None:
             raise self._failure
-        for task in self._tasks:  # one that ended by itself has met a bug: whoever reads must not wait in silence
+        for (
+            task
+        ) in self._tasks:  # one that ended by itself has met a bug: whoever reads must not wait in silence
             if task.done() and not task.cancelled() and (bug := task.exception()) is not None:
                 raise bug
 

@@ -45,7 +45,15 @@ def test_a_sns_notification_is_unwrapped():
 
 
 @pytest.mark.parametrize(
-    "body", ["junk", "{}", '{"Type": "x", "TopicArn": "y", "Message": "junk"}', "[1]", "[" * 50_000, '{"a":' * 50_000]
+    "body",
+    [
+        "junk",
+        "{}",
+        '{"Type": "x", "TopicArn": "y", "Message": "junk"}',
+        "[1]",
+        "[" * 50_000,
+        '{"a":' * 50_000,
+    ],
 )
 def test_what_is_no_event_is_refused(body):
     with pytest.raises(InvalidEvent):

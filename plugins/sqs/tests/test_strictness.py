@@ -377,6 +377,21 @@ async def test_credentials_that_are_refused_are_named(make, fake, profile, said)
     assert [check.ok for check in await transport.check()] == [False]
 
 
+@pytest.mark.parametrize("action", ["GetQueueUrl", "SendMessage", "ReceiveMessage"])
+async def test_a_permission_that_is_missing_is_named_with_its_queue(make, fake, action):
+    await opened(make)
+    fake.allowed["AKLIMITED"] = {"ListQueues", "GetQueueUrl", "SendMessage", "ReceiveMessage"} - {action}
+    transport = make(profile="limited")
+    await transport.open()
+
+    async def use() -> None:
+        await transport.publish(CHANNEL, series(1))
+        await received(await reading(transport), 1)
+
+    with pytest.raises((NotPermitted, PublishError), match=rf"sqs:{action} on .*t_shop_orders"):
+        await use()
+
+
 @pytest.mark.parametrize("status", [400, 403])
 async def test_credentials_that_have_expired_are_named_and_taken_when_they_are_renewed(make, fake, status):
     transport = await opened(make)
@@ -435,6 +450,27 @@ async def test_a_server_that_breaks_off_the_greeting_is_a_lost_connection(make, 
 
     with pytest.raises(ConnectionLost):
         await make().open()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("MessageRetentionPeriod", "60", ("1209600", "60")),
+        ("MaximumMessageSize", "262144", ("1048576", "262144")),
+        ("RedrivePolicy", '{"maxReceiveCount": 3}', ("none", '{"maxReceiveCount": 3}')),
+        ("VisibilityTimeout", "5", None),  # each receive says its own
+        ("MaximumMessageSize", "1048576", None),
+    ],
+)
+async def test_a_setting_that_would_lose_events_is_told_and_left_as_it_is(make, fake, setting, value, told):
+    transport = await opened(make)
+    the_queue(fake).settings[setting] = value
+
+    for mode in (Ensure.VERIFY, Ensure.CREATE):
+        drifts = await transport.ensure(SPEC, mode)
+        assert [(drift.wanted, drift.found) for drift in drifts] == ([told] if told else [])
+        assert all(setting in drift.what and drift.hint for drift in drifts)
+    assert the_queue(fake).settings[setting] == value
 
 
 # ── FIFO ─────────────────────────────────────────────────────────────────────────────────────
