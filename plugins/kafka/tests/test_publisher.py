@@ -15,6 +15,7 @@ from mesh_gateway.errors import ChannelGone, EventTooLarge, PublishError
 from mesh_gateway.event import Event
 
 LINK = Connection(("127.0.0.1:1",), "test", "PLAINTEXT")
+LIMIT = 100_000
 Ending = BaseException | None | str
 
 
@@ -94,7 +95,7 @@ def publisher(made: list[Producer]) -> Callable[..., Publisher]:
         return Publisher(
             LINK,
             compression="none",
-            max_record_bytes=100_000,
+            max_record_bytes=LIMIT,
             deadline=deadline,
             exists=exists or there,
             make=producer,
@@ -110,7 +111,7 @@ def events(count: int, **attributes: str) -> list[Event]:
 async def test_without_keys_a_publish_is_one_batch_and_the_next_goes_to_another_partition(publisher, made):
     publisher = publisher()
     for _ in range(3):
-        await publisher.publish("topic", events(100))
+        await publisher.publish("topic", events(100), LIMIT)
 
     assert [partition for partition, _ in made[0].sent] == [0, 1, 2]
     assert {len(batch.records) for _, batch in made[0].sent} == {100}
@@ -122,7 +123,7 @@ async def test_a_key_lies_where_javas_producer_puts_it(publisher, made):
 
     assert publisher._hash(b"21") == -973932308 & 0x7FFFFFFF
     assert publisher._hash(b"foobar") == -790332482 & 0x7FFFFFFF
-    await publisher.publish("topic", events(5, partitionkey="foobar"))
+    await publisher.publish("topic", events(5, partitionkey="foobar"), LIMIT)
     assert [partition for partition, _ in made[0].sent] == [(-790332482 & 0x7FFFFFFF) % 3]
 
 
@@ -130,8 +131,8 @@ async def test_what_is_not_confirmed_in_time_is_unknown_and_the_producer_is_repl
     publisher = publisher("never")
 
     with pytest.raises(PublishError, match=r"not confirmed within 0\.05 s") as raised:
-        await publisher.publish("topic", events(3))
-    await publisher.publish("topic", events(3))
+        await publisher.publish("topic", events(3), LIMIT)
+    await publisher.publish("topic", events(3), LIMIT)
 
     assert (raised.value.failed, raised.value.unknown) == (frozenset(), frozenset({0, 1, 2}))
     assert len(made) == 2
@@ -151,7 +152,7 @@ async def test_what_is_not_confirmed_in_time_is_unknown_and_the_producer_is_repl
 )
 async def test_only_an_error_that_says_so_is_certain(publisher, error, certain):
     with pytest.raises(PublishError) as raised:
-        await publisher(error).publish("topic", events(2))
+        await publisher(error).publish("topic", events(2), LIMIT)
 
     assert raised.value.failed == (frozenset({0, 1}) if certain else frozenset())
     assert raised.value.unknown == (frozenset() if certain else frozenset({0, 1}))
@@ -159,7 +160,7 @@ async def test_only_an_error_that_says_so_is_certain(publisher, error, certain):
 
 async def test_behind_a_batch_that_was_not_stored_nothing_of_its_partition_is_sent(publisher, made):
     with pytest.raises(PublishError) as raised:
-        await publisher(None, errors.RequestTimedOutError(), per_batch=2).publish("topic", events(6))
+        await publisher(None, errors.RequestTimedOutError(), per_batch=2).publish("topic", events(6), LIMIT)
 
     assert raised.value.unknown == frozenset({2, 3})
     assert raised.value.failed == frozenset({4, 5}), "certainly not stored: it was never sent"
@@ -173,18 +174,18 @@ async def test_a_producer_that_cannot_recover_is_replaced_at_once(publisher, mad
     publisher = publisher(error)
 
     with pytest.raises(PublishError):
-        await publisher.publish("topic", events(1))
-    await publisher.publish("topic", events(1))
+        await publisher.publish("topic", events(1), LIMIT)
+    await publisher.publish("topic", events(1), LIMIT)
 
     assert len(made) == 2
 
 
 async def test_an_event_that_is_too_large_is_refused_and_the_others_are_stored(publisher, made):
     batch = events(3)
-    batch[1] = Event.new(type="t", source="/s", data=b"x" * 100_000)
+    batch[1] = Event.new(type="t", source="/s", data=b"x" * LIMIT)
 
     with pytest.raises(PublishError) as raised:
-        await publisher().publish("topic", batch)
+        await publisher().publish("topic", batch, LIMIT)
 
     assert (raised.value.failed, raised.value.unknown) == (frozenset(), frozenset())
     assert list(raised.value.refused) == [1]
@@ -199,4 +200,4 @@ async def test_a_topic_that_is_gone_is_said_at_once(publisher, made, monkeypatch
 
     monkeypatch.setattr(Producer, "partitions_for_topic", lambda self, topic: None)
     with pytest.raises(ChannelGone, match="no topic"):
-        await publisher(exists=gone).publish("topic", events(1))
+        await publisher(exists=gone).publish("topic", events(1), LIMIT)
