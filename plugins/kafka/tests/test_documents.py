@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.protocol.metadata import MetadataRequest_v4, MetadataRequest_v5
 from hypothesis import given
 from hypothesis import strategies as st
 from mesh_gateway_kafka import knative, letters
@@ -112,6 +115,14 @@ async def test_nothing_that_decides_whether_an_event_is_safe_is_left_to_aiokafka
     for client in (producer, consumer):
         assert client._request_timeout_ms == 10_000, "a deadline of ours ends it, not aiokafka's 40 s"
     producer._closed = consumer._closed = True  # neither was started
+
+
+@pytest.mark.parametrize("module", ["aiokafka.client", "aiokafka.admin.client"])
+def test_no_client_lets_a_broker_create_the_topic_that_it_asks_about(module):
+    request = importlib.import_module(module).MetadataRequest(["topic"])
+
+    for version in (MetadataRequest_v4, MetadataRequest_v5):
+        assert request.build(version).allow_auto_topic_creation is False
 
 
 @given(st.sets(st.integers(0, 10_000), max_size=200))

@@ -184,6 +184,25 @@ async def test_a_server_that_is_not_there_is_named(make, address):
     assert (check.ok, check.level) == (False, Level.CONNECT)
 
 
+async def test_asking_about_a_topic_makes_none_on_a_server_that_would(make, own, admin):
+    """`auto.create.topics.enable` is on here, as by Kafka's own default."""
+    transport = make()
+    await transport.open()
+
+    for _ in range(3):
+        with pytest.raises(ChannelGone):
+            await transport.ensure(BROKER, Ensure.VERIFY)
+    with pytest.raises(TransportError):
+        await transport.publish(BROKER.name, series(1))
+    with pytest.raises(TransportError):
+        await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    with pytest.raises(TransportError):
+        await transport.backlog(BROKER.name, SHARED)
+    await transport.check()
+
+    assert not [topic for topic in await admin.list_topics() if own in topic]
+
+
 # ── what others put there ────────────────────────────────────────────────────────────────────
 
 
