@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -13,9 +14,15 @@ from mesh_gateway_kafka import knative, letters
 from mesh_gateway_kafka.connection import connection
 from mesh_gateway_kafka.names import Names
 from mesh_gateway_kafka.options import KafkaOptions
+from mesh_gateway_kafka.plugin import KIND
 from mesh_gateway_kafka.publisher import producer_settings
 from mesh_gateway_kafka.subscription import consumer_settings
 from pydantic import ValidationError
+
+from mesh_gateway.gateway.assembly import channel_options
+from mesh_gateway.topology.kinds import Kinds
+from mesh_gateway.topology.load import Source, load
+from mesh_gateway.transport.builtin import EMBEDDED
 
 NAMES = Names("knative-broker-{namespace}-{broker}", "mesh-gateway.{namespace}.{broker}")
 
@@ -86,6 +93,47 @@ def test_knatives_config_map_is_read():
     assert found.servers == ("one:9092", "two:9092")
     assert (found.partitions, found.replication) == (10, 3)
     assert found.config == (("retention.ms", "3600"),)
+
+
+MESH = """
+apiVersion: mesh-gateway.dev/v1alpha1
+kind: Gateway
+metadata: {name: g}
+spec: {brokerClasses: {Kafka: main}}
+---
+apiVersion: mesh-gateway.dev/v1alpha1
+kind: Transport
+metadata: {name: main}
+spec: {kind: kafka}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: my-secret, namespace: knative-eventing}
+stringData: {protocol: SASL_PLAINTEXT, sasl.mechanism: PLAIN, user: mesh, password: s3cret}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata:
+  name: b
+  annotations: {eventing.knative.dev/broker.class: Kafka, kafka.eventing.knative.dev/external.topic: legacy}
+spec: {config: {apiVersion: v1, kind: ConfigMap, name: kafka-broker-config, namespace: knative-eventing}}
+"""
+
+
+def test_a_broker_of_knatives_class_gets_its_config_map_its_secret_and_its_external_topic():
+    sources = [Source("mesh.yaml", MESH), Source("config.yaml", json.dumps(CONFIG_MAP))]
+
+    found = load(sources, environment={}, kinds=Kinds({kind.name: kind for kind in (EMBEDDED, KIND)}))
+
+    assert found.spec is not None
+    broker = found.spec.brokers["default/b"]
+    assert broker.transport == "main"
+    given = knative.read(channel_options(broker))
+    assert (given.topic, given.servers) == ("legacy", ("one:9092", "two:9092"))
+    assert (given.partitions, given.replication, given.config) == (10, 3, (("retention.ms", "3600"),))
+    assert dict(given.secret) == {
+        "protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "user": "mesh", "password": "s3cret",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
