@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from mesh_gateway_sqs.http import CONNECTING
 from mesh_gateway_sqs.transport import SqsTransport
 
 from mesh_gateway.errors import ChannelGone, ConnectionLost, NotPermitted, PublishError
@@ -359,6 +360,27 @@ async def test_large_events_are_sent_in_batches_that_sqs_takes(make, fake):
 
     assert sorted(len(request.entries) for request in fake.of("SendMessageBatch")) == [1, 2, 2, 2]
     assert len(bodies(fake)) == 7
+
+
+async def test_a_crowd_of_publishes_makes_few_connections_at_a_time(make, fake, monkeypatch):
+    transport = await opened(make)
+    connect, now, most = asyncio.open_connection, 0, 0
+
+    async def counted(*where, **how):
+        nonlocal now, most
+        now, most = now + 1, max(most, now + 1)
+        try:
+            return await connect(*where, **how)
+        finally:
+            now -= 1
+
+    monkeypatch.setattr("mesh_gateway_sqs.http.asyncio.open_connection", counted)
+    async with asyncio.TaskGroup() as tasks:
+        for n in range(500):
+            tasks.create_task(transport.publish(CHANNEL, series(1, f"{n}-")))
+
+    assert 1 < most <= CONNECTING
+    assert len(the_queue(fake).messages) == 500
 
 
 # ── credentials and queues ───────────────────────────────────────────────────────────────────
