@@ -92,9 +92,10 @@ def brokers_seen(number: int) -> int:
         return 0
 
 
+# auto.create.topics.enable is on, as by Kafka's own default: a transport that makes topics by asking is to be found out.
 COMMON = """process.roles=broker,controller
 controller.listener.names=CONTROLLER
-auto.create.topics.enable=false
+auto.create.topics.enable=true
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 broker.session.timeout.ms=4000

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -43,9 +44,12 @@ class TestRedisTransport(TransportConformance):
             options = RedisOptions.model_validate({"url": url, "prefix": prefix})
             return RedisTransport(options, TransportContext("redis", None))
 
+        where = urlsplit(SERVER)
         return Harness(
             make=make,
             options_model=RedisOptions,
+            address=(where.hostname or "", where.port or 6379),
+            through=lambda proxy: make("redis://{}:{}{}".format(*proxy.address, where.path)),
             denied={"unknown host": lambda: make("redis://nowhere.invalid:6379/0")},
         )
 

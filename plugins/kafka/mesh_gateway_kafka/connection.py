@@ -14,7 +14,7 @@ from aiokafka import errors
 from aiokafka.conn import create_conn
 
 from mesh_gateway.errors import ConnectionLost, NotPermitted, TransportError
-from mesh_gateway_kafka import faults, knative
+from mesh_gateway_kafka import faults, knative, metadata
 from mesh_gateway_kafka.options import KafkaOptions, Mechanism
 
 REACH_SECONDS = 4.5
@@ -23,6 +23,8 @@ REACH_SECONDS = 4.5
 REQUEST_MS = 10_000
 """For one request. Longer than the longest that a broker makes us wait on purpose (a join of a group has a time of
 its own), shorter than aiokafka's 40 s, in which a producer would have given up long since."""
+
+metadata.only_ask()
 
 PROTOCOLS = ("PLAINTEXT", "SASL_PLAINTEXT", "SSL", "SASL_SSL")
 

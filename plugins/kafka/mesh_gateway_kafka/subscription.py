@@ -280,8 +280,10 @@ class KafkaSubscription:
             await self._dirty.wait()
             self._dirty.clear()
             try:
+                await self._trimmed(
+                    await self.commit()
+                )  # first: what cannot be buried holds back its own partition only
                 await self._bury_broken()
-                await self._trimmed(await self.commit())
             except (TransportError, errors.KafkaError) as error:
                 log.warning("upkeep of %s failed, will be tried again: %s", self.topic, error)
                 self._dirty.set()
@@ -304,6 +306,7 @@ class KafkaSubscription:
                 )
                 self._unreadable(self.channel, f"{self.topic} {position}: {why}")
                 watermark.settle(offset)
+                self._dirty.set()
             self._broken.popleft()
 
     async def _report_gap(self, error: errors.OffsetOutOfRangeError) -> None:
@@ -335,6 +338,9 @@ class KafkaSubscription:
         if self._closed:
             raise ConnectionLost("the subscription is closed")
         self._watch.check()
+        upkeep = self._upkeep
+        if upkeep is not None and upkeep.done() and not upkeep.cancelled() and (bug := upkeep.exception()):
+            raise bug  # without it nothing would be committed any more
 
 
 def consumer_settings(connection: Connection, group: str) -> dict[str, Any]:

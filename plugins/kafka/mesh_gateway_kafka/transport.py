@@ -188,7 +188,8 @@ class KafkaTransport:
         partitions = given.partitions or self._options.partitions
         if channel.purpose is not Purpose.EVENTS:
             # Nothing that waits here may fall to a retention; what is settled or removed is deleted by us.
-            config = {"retention.ms": "-1", "retention.bytes": "-1"}
+            config.pop("cleanup.policy", None)
+            config |= {"retention.ms": "-1", "retention.bytes": "-1"}
         if channel.purpose is Purpose.DEAD_LETTERS:
             partitions = 1
         replication = given.replication or self._options.replication_factor

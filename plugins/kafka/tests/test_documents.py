@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.protocol.metadata import MetadataRequest_v4, MetadataRequest_v5
 from hypothesis import given
 from hypothesis import strategies as st
 from mesh_gateway_kafka import knative, letters
 from mesh_gateway_kafka.connection import connection
 from mesh_gateway_kafka.names import Names
 from mesh_gateway_kafka.options import KafkaOptions
+from mesh_gateway_kafka.plugin import KIND
 from mesh_gateway_kafka.publisher import producer_settings
 from mesh_gateway_kafka.subscription import consumer_settings
 from pydantic import ValidationError
+
+from mesh_gateway.gateway.assembly import channel_options
+from mesh_gateway.topology.kinds import Kinds
+from mesh_gateway.topology.load import Source, load
+from mesh_gateway.transport.builtin import EMBEDDED
 
 NAMES = Names("knative-broker-{namespace}-{broker}", "mesh-gateway.{namespace}.{broker}")
 
@@ -85,6 +95,47 @@ def test_knatives_config_map_is_read():
     assert found.config == (("retention.ms", "3600"),)
 
 
+MESH = """
+apiVersion: mesh-gateway.dev/v1alpha1
+kind: Gateway
+metadata: {name: g}
+spec: {brokerClasses: {Kafka: main}}
+---
+apiVersion: mesh-gateway.dev/v1alpha1
+kind: Transport
+metadata: {name: main}
+spec: {kind: kafka}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: my-secret, namespace: knative-eventing}
+stringData: {protocol: SASL_PLAINTEXT, sasl.mechanism: PLAIN, user: mesh, password: s3cret}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata:
+  name: b
+  annotations: {eventing.knative.dev/broker.class: Kafka, kafka.eventing.knative.dev/external.topic: legacy}
+spec: {config: {apiVersion: v1, kind: ConfigMap, name: kafka-broker-config, namespace: knative-eventing}}
+"""
+
+
+def test_a_broker_of_knatives_class_gets_its_config_map_its_secret_and_its_external_topic():
+    sources = [Source("mesh.yaml", MESH), Source("config.yaml", json.dumps(CONFIG_MAP))]
+
+    found = load(sources, environment={}, kinds=Kinds({kind.name: kind for kind in (EMBEDDED, KIND)}))
+
+    assert found.spec is not None
+    broker = found.spec.brokers["default/b"]
+    assert broker.transport == "main"
+    given = knative.read(channel_options(broker))
+    assert (given.topic, given.servers) == ("legacy", ("one:9092", "two:9092"))
+    assert (given.partitions, given.replication, given.config) == (10, 3, (("retention.ms", "3600"),))
+    assert dict(given.secret) == {
+        "protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "user": "mesh", "password": "s3cret",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("data", "says"), [(None, "has no data"), ({"default.topic.partitions": "many"}, "whole number above 0")]
 )
@@ -106,8 +157,20 @@ async def test_nothing_that_decides_whether_an_event_is_safe_is_left_to_aiokafka
     assert consumer._isolation_level == "read_committed"
     assert consumer._check_crcs is True
     assert consumer._rebalance_timeout_ms == 30_000
+    assert consumer._session_timeout_ms == 10_000
     assert consumer._max_poll_interval_ms > 7 * 24 * 3600 * 1000
+    assert [one.name for one in consumer._partition_assignment_strategy] == ["sticky"]
+    for client in (producer, consumer):
+        assert client._request_timeout_ms == 10_000, "a deadline of ours ends it, not aiokafka's 40 s"
     producer._closed = consumer._closed = True  # neither was started
+
+
+@pytest.mark.parametrize("module", ["aiokafka.client", "aiokafka.admin.client"])
+def test_no_client_lets_a_broker_create_the_topic_that_it_asks_about(module):
+    request = importlib.import_module(module).MetadataRequest(["topic"])
+
+    for version in (MetadataRequest_v4, MetadataRequest_v5):
+        assert request.build(version).allow_auto_topic_creation is False
 
 
 @given(st.sets(st.integers(0, 10_000), max_size=200))

@@ -12,9 +12,10 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.protocol.admin import CreateAclsRequest
+from mesh_gateway_kafka.topics import configuration
 
 from mesh_gateway.errors import ChannelGone, ConnectionLost, NotPermitted, TransportError
-from mesh_gateway.testing.harness import series
+from mesh_gateway.testing.harness import numbered, series
 from mesh_gateway.transport.contract import (
     EARLIEST,
     OPERATORS,
@@ -184,6 +185,40 @@ async def test_a_server_that_is_not_there_is_named(make, address):
     assert (check.ok, check.level) == (False, Level.CONNECT)
 
 
+@pytest.mark.parametrize("compression", ["none", "gzip", "snappy", "lz4", "zstd"])
+async def test_batches_come_back_however_they_are_compressed(make, compression):
+    transport = make(compression=compression)
+    await transport.open()
+    await transport.ensure(BROKER, Ensure.CREATE)
+    events = [numbered(f"e{n}", b"x" * 10_000) for n in range(50)]
+
+    await transport.publish(BROKER.name, events)
+
+    found = await receive(await transport.subscribe(BROKER.name, SHARED, EARLIEST), 50)
+    assert sorted((one.event for one in found), key=lambda event: event.id) == sorted(
+        events, key=lambda event: event.id
+    )
+
+
+async def test_asking_about_a_topic_makes_none_on_a_server_that_would(make, own, admin):
+    """`auto.create.topics.enable` is on here, as by Kafka's own default."""
+    transport = make()
+    await transport.open()
+
+    for _ in range(3):
+        with pytest.raises(ChannelGone):
+            await transport.ensure(BROKER, Ensure.VERIFY)
+    with pytest.raises(TransportError):
+        await transport.publish(BROKER.name, series(1))
+    with pytest.raises(TransportError):
+        await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    with pytest.raises(TransportError):
+        await transport.backlog(BROKER.name, SHARED)
+    await transport.check()
+
+    assert not [topic for topic in await admin.list_topics() if own in topic]
+
+
 # ── what others put there ────────────────────────────────────────────────────────────────────
 
 
@@ -284,6 +319,23 @@ async def test_what_differs_from_the_documents_is_told(make, own, admin):
     assert told["max.message.bytes"] == ("1048588", "100000")
     assert told["retention.ms"][0] == "1000000"
     assert told["bootstrap.servers"][0] == "elsewhere:9092"
+
+
+async def test_dead_letters_and_parked_events_have_the_same_size_and_safety_as_events_and_no_retention(
+    make, own, admin
+):
+    given = {"max.message.bytes": "3000000", "min.insync.replicas": "1", "retention.ms": "60000"}
+    transport = make(maxRecordBytes=3_000_000, topicConfig={**given, "cleanup.policy": "compact,delete"})
+    await transport.open()
+    for spec in (LETTERS, PARKED):
+        assert await transport.ensure(spec, Ensure.CREATE) == []
+        await transport.publish(spec.name, [numbered("large", b"x" * 2_500_000)])
+        assert await transport.ensure(spec, Ensure.VERIFY) == []
+
+    for topic in (f"{own}-n-b.dead-letters", f"{own}-n-b.parked.t"):
+        found = await configuration(admin, topic)
+        assert (found["max.message.bytes"], found["min.insync.replicas"]) == ("3000000", "1")
+        assert (found["retention.ms"], found["cleanup.policy"]) == ("-1", "delete")
 
 
 # ── what moves under us ──────────────────────────────────────────────────────────────────────

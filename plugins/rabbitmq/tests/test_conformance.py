@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from plugins.rabbitmq.tests.beside import Operator
 from tests.transports import RABBITMQ
 
 URL = os.environ.get("MESH_TEST_RABBITMQ", "")
+NOBODYS = "nobody-secret"
 REQUIRED = os.environ.get("MESH_REQUIRE_SERVICES") == "1"
 
 pytestmark = pytest.mark.skipif(
@@ -24,7 +26,24 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(scope="module")
+async def nobody() -> AsyncIterator[str]:
+    """A user who is let in and may do nothing; gone afterwards."""
+    operator = Operator(os.environ["MESH_TEST_RABBITMQ_API"], URL, "%2F")
+    name = f"nobody-{uuid.uuid4().hex[:8]}"
+    await operator.ask("PUT", f"users/{name}", {"password": NOBODYS, "tags": ""})
+    await operator.ask("PUT", f"permissions/%2F/{name}", dict.fromkeys(("configure", "write", "read"), "^$"))
+    try:
+        yield name
+    finally:
+        await operator.ask("DELETE", f"users/{name}")
+
+
 class TestRabbitTransport(TransportConformance):
+    @pytest.fixture(autouse=True)
+    def _users(self, nobody: str) -> None:
+        self.nobody = nobody
+
     async def harness(self) -> Harness:
         prefix = f"kit-{uuid.uuid4().hex[:8]}"
 
@@ -58,9 +77,10 @@ class TestRabbitTransport(TransportConformance):
             start_server=start,
             address=(where.hostname or "", where.port or 0),
             through=lambda proxy: make(f"amqp://guest:guest@{proxy.address[0]}:{proxy.address[1]}/"),
-            secrets=("guest-wrong",),
+            secrets=("guest-wrong", NOBODYS),
             denied={
                 "unknown host": lambda: make("amqp://nowhere.invalid/"),
                 "wrong password": lambda: make(password="guest-wrong"),
+                "missing permission": lambda: make(username=self.nobody, password=NOBODYS),
             },
         )

@@ -18,6 +18,12 @@ IDLE = 32
 """Connections that are kept: eight publishes and a poll for each of a few dozen queues."""
 
 
+CONNECTING = 32
+"""Connections that are being made at a time. A server has room for so many that it has not accepted yet (often 128), and
+lets the others wait for seconds; meanwhile some that are busy become free.
+"""
+
+
 class Unsent(OSError):
     """The request has certainly not been processed: no connection was made."""
 
@@ -39,6 +45,7 @@ class Http:
         self._context = (context or ssl.create_default_context()) if self.secure else None
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self._busy: set[asyncio.StreamWriter] = set()
+        self._connecting = asyncio.Semaphore(CONNECTING)
 
     async def post(self, headers: Mapping[str, str], body: bytes, seconds: float) -> tuple[int, bytes]:
         """Status and body of the answer. Raises `Unsent`, `Broken`, `TimeoutError`. A cancelled one is disconnected."""
@@ -63,11 +70,21 @@ class Http:
             return status, answer
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        found = self._kept()
+        if found is None:
+            async with self._connecting:
+                found = self._kept() or await self._new()
+        return found
+
+    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         while self._idle:
             reader, writer = self._idle.pop()
             if not reader.at_eof() and not writer.is_closing():
                 return reader, writer
             writer.transport.abort()
+        return None
+
+    async def _new(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await asyncio.open_connection(

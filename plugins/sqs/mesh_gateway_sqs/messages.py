@@ -73,7 +73,7 @@ def _of_sns(body: str) -> bytes | None:
     """What an SNS envelope holds, if the body is one."""
     try:
         envelope = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     if not isinstance(envelope, dict) or not {"Type", "TopicArn", "Message"} <= envelope.keys():
         return None

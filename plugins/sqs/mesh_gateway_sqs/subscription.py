@@ -92,6 +92,8 @@ class SqsSubscription:
             asyncio.create_task(self._poll(), name=f"sqs polls {queue}"),
             asyncio.create_task(self._extend(), name=f"sqs extends {queue}"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(lambda _: self._news.set())
 
     # ── the contract ─────────────────────────────────────────────────────────────────────────
 
@@ -316,6 +318,11 @@ class SqsSubscription:
             raise ConnectionLost("the subscription is closed")
         if self._failure is not None:
             raise self._failure
+        for (
+            task
+        ) in self._tasks:  # one that ended by itself has met a bug: whoever reads must not wait in silence
+            if task.done() and not task.cancelled() and (bug := task.exception()) is not None:
+                raise bug
 
 
 def _passes(entry: dict[str, Any]) -> bool:

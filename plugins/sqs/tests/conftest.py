@@ -15,7 +15,12 @@ from plugins.sqs.tests.fake_sqs import REGION, FakeSqs
 from plugins.sqs.tests.hand_clock import HandClock
 
 GOOD, WRONG = "V8vJmW2q", "k3Zx9LpT"
-PROFILES = {"good": ("AKID", GOOD), "wrong": ("AKID", WRONG), "stranger": ("AKNONE", GOOD)}
+PROFILES = {
+    "good": ("AKID", GOOD),
+    "wrong": ("AKID", WRONG),
+    "stranger": ("AKNONE", GOOD),
+    "limited": ("AKLIMITED", GOOD),
+}
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +49,8 @@ def clock() -> HandClock:
 
 @pytest.fixture
 async def fake(profiles: None, clock: HandClock) -> AsyncIterator[FakeSqs]:
-    async with FakeSqs(clock, {"AKID": GOOD}) as fake:
+    async with FakeSqs(clock, {"AKID": GOOD, "AKLIMITED": GOOD}) as fake:
+        fake.allowed["AKLIMITED"] = {"ListQueues"}
         yield fake
 
 

@@ -71,6 +71,8 @@ class FakeSqs:
         """Access key -> secret key."""
         self.expired: dict[str, int] = {}
         """Access key -> the status that `ExpiredToken` is told with."""
+        self.allowed: dict[str, set[str]] = {}
+        """Access key -> the actions that it may do; all where it is not named."""
         self.port = 0
         self.queues: dict[str, Queue] = {}
         self.requests: list[Request] = []
@@ -194,6 +196,11 @@ class FakeSqs:
             raise Refusal("SignatureDoesNotMatch", "the signature is not that of the secret key", 403)
         if found["key"] in self.expired:
             raise Refusal("ExpiredToken", "the security token is expired", self.expired[found["key"]])
+        wanted = target.removeprefix("AmazonSQS.").removesuffix("Batch")
+        if wanted not in self.allowed.get(found["key"], {wanted}):
+            raise Refusal(
+                "AccessDeniedException", f"User: arn:aws:iam::0:user/u is not authorized to sqs:{wanted}", 403
+            )
 
     def _signature(
         self, found: re.Match[str], signed: list[str], headers: dict[str, str], body: bytes

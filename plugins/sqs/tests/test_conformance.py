@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import uuid
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
 from mesh_gateway_sqs.options import SqsOptions
 from mesh_gateway_sqs.transport import SqsTransport
 
 from mesh_gateway.testing import Harness, TransportConformance
-from mesh_gateway.transport.contract import TransportContext
+from mesh_gateway.transport.contract import ChannelSpec, TransportContext
 
 ENDPOINT = os.environ.get("MESH_TEST_SQS", "")
 REQUIRED = os.environ.get("MESH_REQUIRE_SERVICES") == "1"
@@ -31,6 +34,18 @@ class TestSqsTransport(TransportConformance):
             )
             return SqsTransport(options, TransportContext("sqs", None))
 
+        def redrive_elsewhere(spec: ChannelSpec) -> None:
+            """What an operator may do who means well: SQS takes messages away after three receives."""
+            client = boto3.client("sqs", endpoint_url=ENDPOINT, region_name="us-east-1")
+            elsewhere = client.create_queue(QueueName=f"{own}-elsewhere")["QueueUrl"]
+            found = client.get_queue_attributes(QueueUrl=elsewhere, AttributeNames=["QueueArn"])
+            policy = {"deadLetterTargetArn": found["Attributes"]["QueueArn"], "maxReceiveCount": 3}
+            [queue] = client.list_queues(QueueNamePrefix=f"{own}_{spec.namespace}_{spec.broker}")["QueueUrls"]
+            client.set_queue_attributes(QueueUrl=queue, Attributes={"RedrivePolicy": json.dumps(policy)})
+
+        async def drift(spec: ChannelSpec) -> None:
+            await asyncio.to_thread(redrive_elsewhere, spec)
+
         where = urlsplit(ENDPOINT)
         return Harness(
             make=make,
@@ -38,5 +53,6 @@ class TestSqsTransport(TransportConformance):
             address=(where.hostname or "", where.port or 0),
             through=lambda proxy: make("http://{}:{}".format(*proxy.address)),
             options_model=SqsOptions,
+            drift=drift,
             denied={"unknown host": lambda: make("http://nowhere.invalid:9324")},
         )

@@ -44,7 +44,17 @@ def test_a_sns_notification_is_unwrapped():
     assert decode(json.dumps({"Type": "Notification", "TopicArn": "arn", "Message": inner}), {}).id == "7"
 
 
-@pytest.mark.parametrize("body", ["junk", "{}", '{"Type": "x", "TopicArn": "y", "Message": "junk"}', "[1]"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "junk",
+        "{}",
+        '{"Type": "x", "TopicArn": "y", "Message": "junk"}',
+        "[1]",
+        "[" * 50_000,
+        '{"a":' * 50_000,
+    ],
+)
 def test_what_is_no_event_is_refused(body):
     with pytest.raises(InvalidEvent):
         decode(body, {})

@@ -58,6 +58,7 @@ class TestSqsTransportOnTheStrictFake(TransportConformance):
             options_model=SqsOptions,
             denied={
                 "wrong password": lambda: self.make(profile="wrong"),
+                "missing permission": lambda: self.make(profile="limited"),
                 "unknown host": lambda: self.make("http://nowhere.invalid:9324"),
             },
             secrets=(GOOD, WRONG),

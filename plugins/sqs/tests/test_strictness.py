@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from mesh_gateway_sqs.http import CONNECTING
 from mesh_gateway_sqs.transport import SqsTransport
 
 from mesh_gateway.errors import ChannelGone, ConnectionLost, NotPermitted, PublishError
@@ -361,6 +362,27 @@ async def test_large_events_are_sent_in_batches_that_sqs_takes(make, fake):
     assert len(bodies(fake)) == 7
 
 
+async def test_a_crowd_of_publishes_makes_few_connections_at_a_time(make, fake, monkeypatch):
+    transport = await opened(make)
+    connect, now, most = asyncio.open_connection, 0, 0
+
+    async def counted(*where, **how):
+        nonlocal now, most
+        now, most = now + 1, max(most, now + 1)
+        try:
+            return await connect(*where, **how)
+        finally:
+            now -= 1
+
+    monkeypatch.setattr("mesh_gateway_sqs.http.asyncio.open_connection", counted)
+    async with asyncio.TaskGroup() as tasks:
+        for n in range(500):
+            tasks.create_task(transport.publish(CHANNEL, series(1, f"{n}-")))
+
+    assert 1 < most <= CONNECTING
+    assert len(the_queue(fake).messages) == 500
+
+
 # ── credentials and queues ───────────────────────────────────────────────────────────────────
 
 
@@ -375,6 +397,21 @@ async def test_credentials_that_are_refused_are_named(make, fake, profile, said)
             await transport.open()
 
     assert [check.ok for check in await transport.check()] == [False]
+
+
+@pytest.mark.parametrize("action", ["GetQueueUrl", "SendMessage", "ReceiveMessage"])
+async def test_a_permission_that_is_missing_is_named_with_its_queue(make, fake, action):
+    await opened(make)
+    fake.allowed["AKLIMITED"] = {"ListQueues", "GetQueueUrl", "SendMessage", "ReceiveMessage"} - {action}
+    transport = make(profile="limited")
+    await transport.open()
+
+    async def use() -> None:
+        await transport.publish(CHANNEL, series(1))
+        await received(await reading(transport), 1)
+
+    with pytest.raises((NotPermitted, PublishError), match=rf"sqs:{action} on .*t_shop_orders"):
+        await use()
 
 
 @pytest.mark.parametrize("status", [400, 403])
@@ -435,6 +472,27 @@ async def test_a_server_that_breaks_off_the_greeting_is_a_lost_connection(make, 
 
     with pytest.raises(ConnectionLost):
         await make().open()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("MessageRetentionPeriod", "60", ("1209600", "60")),
+        ("MaximumMessageSize", "262144", ("1048576", "262144")),
+        ("RedrivePolicy", '{"maxReceiveCount": 3}', ("none", '{"maxReceiveCount": 3}')),
+        ("VisibilityTimeout", "5", None),  # each receive says its own
+        ("MaximumMessageSize", "1048576", None),
+    ],
+)
+async def test_a_setting_that_would_lose_events_is_told_and_left_as_it_is(make, fake, setting, value, told):
+    transport = await opened(make)
+    the_queue(fake).settings[setting] = value
+
+    for mode in (Ensure.VERIFY, Ensure.CREATE):
+        drifts = await transport.ensure(SPEC, mode)
+        assert [(drift.wanted, drift.found) for drift in drifts] == ([told] if told else [])
+        assert all(setting in drift.what and drift.hint for drift in drifts)
+    assert the_queue(fake).settings[setting] == value
 
 
 # ── FIFO ─────────────────────────────────────────────────────────────────────────────────────
@@ -501,14 +559,31 @@ async def test_what_is_no_event_waits_with_the_dead_letters_and_leaves_its_queue
     dead = ChannelSpec("shop", "orders", purpose=Purpose.DEAD_LETTERS)
     await transport.ensure(dead, Ensure.CREATE)
     queue = next(queue for name, queue in fake.queues.items() if "dead" not in name)
-    queue.send({"MessageBody": "junk"})
-    await reading(transport)
+    for body in (junk := ["junk", "[" * 50_000, '{"specversion": "1.0"}']):
+        queue.send({"MessageBody": body})
+    await transport.publish(CHANNEL, series(1))
+    subscription = await reading(transport)
 
-    await fake.until("DeleteMessageBatch", 1)
+    await subscription.settle(await received(subscription, 1))
+    await fake.until("DeleteMessageBatch", 4)
 
     assert queue.messages == {}
-    assert [channel for channel, _ in unreadable] == [CHANNEL]
-    assert len(await transport.browse(dead.name, after=None, limit=10)) == 1
+    assert [channel for channel, _ in unreadable] == [CHANNEL] * 3
+    letters = await transport.browse(dead.name, after=None, limit=10)
+    assert {letter.event.data for letter in letters} == {body.encode() for body in junk}
+
+
+async def test_a_reader_whose_poll_ends_by_a_bug_is_told_and_does_not_wait_for_ever(make, fake, monkeypatch):
+    def buggy(body: str, attributes: object) -> Event:
+        raise ZeroDivisionError(body)
+
+    monkeypatch.setattr("mesh_gateway_sqs.subscription.decode", buggy)
+    transport = await opened(make)
+    await transport.publish(CHANNEL, series(1))
+    subscription = await reading(transport)
+
+    with pytest.raises(ZeroDivisionError):
+        await received(subscription, 1)
 
 
 async def test_a_clock_that_is_moved_by_hand_wakes_whoever_is_due():

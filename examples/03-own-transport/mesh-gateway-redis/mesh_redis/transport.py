@@ -59,7 +59,8 @@ def meaning(doing: str):
         yield
     except (errors.AuthenticationError, errors.NoPermissionError) as error:
         raise NotPermitted(f"Redis does not allow us to {doing}: {error}") from error
-    except (errors.ConnectionError, errors.TimeoutError, OSError) as error:
+    # RuntimeError: what uvloop says when redis-py writes to a connection that was cut a moment ago.
+    except (errors.ConnectionError, errors.TimeoutError, OSError, RuntimeError) as error:
         raise ConnectionLost(f"cannot {doing}: {error}", retry_after=1) from error
     except errors.ResponseError as error:
         if (
