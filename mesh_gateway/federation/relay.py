@@ -148,6 +148,8 @@ class Relay:
         self.counters = RelayCounters()
         self.manner: Manner | None = None
         """How the target takes events, as of the last meeting; None while there was none, or it is away."""
+        self.fruitless = 0
+        """Transfers in a row that got no verdicts, however friendly the target's greetings are."""
         self.begun = asyncio.Event()
         """Set once its group exists: from then on it misses nothing."""
         self._cluster = cluster
@@ -166,6 +168,7 @@ class Relay:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._failures = 0
+        self._answered_at: float | None = None
         self._burying = 0
         self._stopping = False
         self._outbox = self._new_outbox()
@@ -320,9 +323,7 @@ class Relay:
             log.info(
                 "the target of a relay is there", relay=self.key, target=self.target.address, mode=manner.mode
             )
-        self.manner = manner
-        self._outbox.bound(manner.most_events, manner.most_bytes)
-        self._answered()
+        self._heed(manner)
         self._met.set()
         self._made_room()
 
@@ -340,8 +341,13 @@ class Relay:
                     await self._wake.wait()
             except TimeoutError:
                 if due is None:
-                    self.manner = await self.target.meet()
-                    self._answered()
+                    self._heed(await self.target.meet())
+
+    def _heed(self, manner: Manner) -> None:
+        """The target has said how it takes events."""
+        self.manner = manner
+        self._outbox.bound(manner.most_events, manner.most_bytes)
+        self._answered()
 
     async def _transfer(self) -> None:
         """One transfer and what its verdicts mean. Raises `Unreached`."""
@@ -356,9 +362,11 @@ class Relay:
         except TooLarge:
             judged = self._outbox.too_large(self._clock.time())
         except Unreached as error:
+            self.fruitless += 1
             self._outbox.failed(self._clock.time(), error.after)
             raise
         else:
+            self.fruitless = 0
             self.counters.transfers += 1
             self._answered()
             judged = self._outbox.answered(verdicts, self._clock.time())
@@ -376,6 +384,7 @@ class Relay:
 
     def _answered(self) -> None:
         self._failures = 0
+        self._answered_at = self._clock.time()
         self.counters.last_success = time.time()
 
     def _away(self, error: Unreached) -> None:
@@ -439,5 +448,4 @@ class Relay:
     @property
     def silent_for(self) -> float | None:
         """Seconds since the target last answered; None when it never has."""
-        last = self.counters.last_success
-        return None if last is None else max(0.0, time.time() - last)
+        return None if self._answered_at is None else self._clock.time() - self._answered_at
