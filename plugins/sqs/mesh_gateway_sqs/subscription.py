@@ -145,12 +145,14 @@ class SqsSubscription:
             held: Held = delivery.token
             if self._held.get(held.id) is held:
                 mine.append(self._held.pop(held.id))
+        self._taken.set()
         return mine
 
     def _lose(self, held: Held) -> None:
         held.lost = True
         if self._held.get(held.id) is held:
             del self._held[held.id]
+        self._taken.set()
 
     async def close(self) -> None:
         """As `Subscription.close`: waits for the poll that is under way, and gives back what is held."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from mesh_gateway_sqs import subscription as subscriptions
 from mesh_gateway_sqs.transport import SqsTransport
 
 from mesh_gateway.errors import ChannelGone, ConnectionLost, NotPermitted, PublishError
@@ -216,6 +217,21 @@ async def test_a_queue_with_too_much_in_flight_is_read_on_when_there_is_room(mak
     second = await received(subscription, 4)
 
     assert sorted(ids(first + second)) == [f"e{n}" for n in range(8)]
+
+
+async def test_a_gateway_that_held_all_it_may_reads_on_when_it_has_settled(make, monkeypatch):
+    monkeypatch.setattr(subscriptions, "HELD_LIMIT", 4)
+    monkeypatch.setattr(subscriptions, "WAIT_SECONDS", 0.01)
+    transport = await opened(make)
+    await transport.publish(CHANNEL, series(20))
+    subscription = await reading(transport)
+    first = await received(subscription, 10)
+    assert await subscription.receive(10) == (), "it holds too many to ask for more"
+
+    await subscription.settle(first)
+
+    second = await received(subscription, 10)
+    assert len({delivery.event.id for delivery in first + second}) == 20
 
 
 @pytest.mark.parametrize("status", [400, 403, 429, 503])
