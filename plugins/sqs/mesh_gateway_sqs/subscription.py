@@ -119,7 +119,15 @@ class SqsSubscription:
     async def settle(self, done: Sequence[Delivery]) -> None:
         """As `Subscription.settle`; deleted when it returns. Raises `TransportError`: what it names comes again."""
         self._check()
-        await self._in_batches("DeleteMessageBatch", self._taken_back(done), None)
+        mine = self._taken_back(done)
+        try:
+            await self._in_batches("DeleteMessageBatch", mine, None)
+        except asyncio.CancelledError:
+            # Nobody knows which are deleted: all stay ours, and a second delete does no harm.
+            for one in mine:
+                if not one.lost:
+                    self._held.setdefault(one.id, one)
+            raise
 
     async def release(self, back: Sequence[Delivery], delay: float | None = None) -> None:
         """As `Subscription.release`."""

@@ -170,6 +170,23 @@ async def test_a_delete_that_is_throttled_for_one_message_is_tried_again(make, f
     assert bodies(fake) == []
 
 
+@pytest.mark.parametrize("done", [False, True])
+async def test_a_settle_that_is_cancelled_can_be_done_again(make, fake, clock, done):
+    transport = await opened(make)
+    await transport.publish(CHANNEL, series(3))
+    subscription = await reading(transport)
+    held = await received(subscription, 3)
+    fake.trouble("DeleteMessageBatch", Trouble(503, done=done))
+    settling = asyncio.ensure_future(subscription.settle(held))
+    await clock.sleeping(2)  # the extending task, and this one between two tries
+
+    settling.cancel()
+    await asyncio.wait([settling])
+    await subscription.settle(held)
+
+    assert bodies(fake) == []
+
+
 @pytest.mark.parametrize("visibility", [VISIBILITY, 7_200, 43_200])
 async def test_nothing_is_held_beyond_the_twelve_hours_of_sqs(make, fake, clock, visibility):
     transport = await opened(make, visibilityTimeout=visibility)
