@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from mesh_gateway_sqs import subscription as subscriptions
+from mesh_gateway_sqs.client import Sqs
 from mesh_gateway_sqs.transport import SqsTransport
 
 from mesh_gateway.errors import ChannelGone, ConnectionLost, NotPermitted, PublishError
@@ -542,6 +543,25 @@ async def test_what_is_no_event_waits_with_the_dead_letters_and_leaves_its_queue
     assert queue.messages == {}
     assert [channel for channel, _ in unreadable] == [CHANNEL]
     assert len(await transport.browse(dead.name, after=None, limit=10)) == 1
+
+
+async def test_looking_at_dead_letters_ends_though_the_first_come_again(make, fake, clock, monkeypatch):
+    transport = await opened(make)
+    dead = ChannelSpec("shop", "orders", purpose=Purpose.DEAD_LETTERS)
+    await transport.ensure(dead, Ensure.CREATE)
+    await transport.publish(dead.name, series(80))
+    call = Sqs.call
+
+    async def slow(sqs, action, *rest):
+        clock.advance(50)
+        return await call(sqs, action, *rest)
+
+    monkeypatch.setattr(Sqs, "call", slow)
+    async with asyncio.timeout(20):
+        letters = await transport.browse(dead.name, after=None, limit=100)
+
+    assert letters
+    assert len(fake.of("ReceiveMessage")) < 8
 
 
 async def test_a_clock_that_is_moved_by_hand_wakes_whoever_is_due():
