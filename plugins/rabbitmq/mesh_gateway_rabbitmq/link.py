@@ -39,6 +39,9 @@ until the alarm is over."""
 FRAME_MAX = 131_072
 """Bytes of a frame that we ask for: RabbitMQ's own default."""
 
+LARGEST_NUMBER = 65_535
+"""Of a channel, by the two bytes that a frame has for it."""
+
 CAPABILITIES = {
     "publisher_confirms": True,
     "basic.nack": True,
@@ -155,10 +158,17 @@ class Link(asyncio.Protocol):
 
     async def channel(self) -> Channel:
         """A new channel. Raises `TransportError`."""
-        number, self._next = self._next, self._next + 1
+        number = self._free_number()
         channel = self._channels[number] = Channel(self, number)
         await channel.call(commands.Channel.Open(), commands.Channel.OpenOk, "open a channel")
         return channel
+
+    def _free_number(self) -> int:
+        """One that no channel has, and that none has had for as long as possible: each question takes one."""
+        while self._next in self._channels:
+            self._next = self._next % LARGEST_NUMBER + 1
+        number, self._next = self._next, self._next % LARGEST_NUMBER + 1
+        return number
 
     async def close(self) -> None:
         """Say goodbye and disconnect. Bounded; raises nothing."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
+from mesh_gateway_rabbitmq.link import LARGEST_NUMBER, Link, address
 from mesh_gateway_rabbitmq.transport import RabbitTransport
 
 from mesh_gateway.errors import ChannelGone, ConnectionLost, PublishError, StoreFull, TransportError
@@ -349,3 +350,23 @@ async def test_a_virtual_host_deleted_under_us_is_a_lost_connection(make, operat
     with pytest.raises(TransportError, match=f"{own}.*not found"):
         await transport.open()
     assert [check.level for check in await transport.check()] == [Level.AUTH]
+
+
+# ── channels of a connection ─────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def link(operator: Operator) -> AsyncIterator[Link]:
+    link = await Link.open(address(operator.url, None, None, None), heartbeat=10, name="test")
+    yield link
+    await link.close()
+
+
+async def test_a_connection_has_a_number_for_every_channel_however_many_there_were(link):
+    first = await link.channel()
+    link._next = LARGEST_NUMBER - 1
+
+    later = [await link.channel() for _ in range(4)]
+
+    assert first.number == 1
+    assert [channel.number for channel in later] == [LARGEST_NUMBER - 1, LARGEST_NUMBER, 2, 3]
