@@ -160,7 +160,12 @@ class Link(asyncio.Protocol):
         """A new channel. Raises `TransportError`."""
         number = self._free_number()
         channel = self._channels[number] = Channel(self, number)
-        await channel.call(commands.Channel.Open(), commands.Channel.OpenOk, "open a channel")
+        try:
+            await channel.call(commands.Channel.Open(), commands.Channel.OpenOk, "open a channel")
+        except BaseException:
+            # Nobody will close it, and a server that has opened it all the same counts it for as long as we are here.
+            channel.discard(ConnectionLost("the channel was not waited for"))
+            raise
         return channel
 
     def _free_number(self) -> int:

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
-from mesh_gateway_rabbitmq.link import LARGEST_NUMBER, Link, address
+from mesh_gateway_rabbitmq import topology
+from mesh_gateway_rabbitmq.link import LARGEST_NUMBER, Channel, Link, address
 from mesh_gateway_rabbitmq.transport import RabbitTransport
 
 from mesh_gateway.errors import ChannelGone, ConnectionLost, PublishError, StoreFull, TransportError
@@ -23,7 +24,7 @@ from mesh_gateway.transport.contract import (
     Level,
     Purpose,
 )
-from plugins.rabbitmq.tests.beside import Operator, raised_by, receive, until
+from plugins.rabbitmq.tests.beside import PATIENCE, Operator, raised_by, receive, until
 
 BROKER = ChannelSpec("n", "b")
 OTHER = ChannelSpec("n", "other")
@@ -370,3 +371,34 @@ async def test_a_connection_has_a_number_for_every_channel_however_many_there_we
 
     assert first.number == 1
     assert [channel.number for channel in later] == [LARGEST_NUMBER - 1, LARGEST_NUMBER, 2, 3]
+
+
+async def test_a_channel_that_nobody_waited_for_is_closed(link):
+    for _ in range(5):
+        opening = asyncio.ensure_future(link.channel())
+        await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait([opening])
+
+    last = await link.channel()  # its answer comes behind theirs
+
+    assert list(link._channels) == [last.number]
+
+
+async def test_a_question_that_is_given_up_leaves_no_channel_and_waits_for_no_answer(link):
+    async def never(channel: Channel) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    asked = asyncio.Event()
+    asking = asyncio.ensure_future(topology.on_a_channel(link, never))
+    await asked.wait()
+    link.hold_back()  # as a reader does whose messages nobody takes: no answer is read
+    asking.cancel()
+    async with asyncio.timeout(PATIENCE / 2):
+        await asyncio.wait([asking])
+    link.go_on()
+
+    last = await link.channel()
+
+    assert list(link._channels) == [last.number]
