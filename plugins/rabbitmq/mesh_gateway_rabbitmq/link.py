@@ -299,6 +299,12 @@ class Link(asyncio.Protocol):
         for channel in (self._control, *tuple(self._channels.values())):
             channel.fail(error)
 
+    def _ended(self, code: int, text: str) -> TransportError:
+        """Why the server closes the connection: refused while it was opened, and lost, whatever the code, afterwards."""
+        if self._timer is None:
+            return faults.meant(code, text, self._control.doing or "stay connected")
+        return ConnectionLost(f"RabbitMQ closed the connection: {code} {text}", retry_after=1)
+
     def _end_publishes(self) -> None:
         """Nobody waits for the end of an alarm."""
         if self.blocked is not None and self.lost is None:
@@ -314,11 +320,7 @@ class Link(asyncio.Protocol):
             self.blocked = None
         elif isinstance(method, commands.Connection.Close):
             self.send(0, commands.Connection.CloseOk())
-            self._fail(
-                faults.meant(
-                    method.reply_code or 0, method.reply_text or "", self._control.doing or "stay connected"
-                )
-            )
+            self._fail(self._ended(method.reply_code or 0, method.reply_text or ""))
         else:
             return False
         return True

@@ -402,3 +402,14 @@ async def test_a_question_that_is_given_up_leaves_no_channel_and_waits_for_no_an
     last = await link.channel()
 
     assert list(link._channels) == [last.number]
+
+
+async def test_a_connection_that_the_server_closes_for_too_many_channels_is_lost_and_not_refused(link):
+    """What it says then is a NOT_ALLOWED, as of a password: nobody would connect again."""
+
+    async def open_many() -> None:
+        for _ in range(3_000):
+            await link.channel()
+
+    with pytest.raises(ConnectionLost, match="channel_max"):
+        await open_many()
