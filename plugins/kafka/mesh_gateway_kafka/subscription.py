@@ -307,18 +307,23 @@ class KafkaSubscription:
             self._broken.popleft()
 
     async def _report_gap(self, error: errors.OffsetOutOfRangeError) -> None:
-        """Retention has removed what was not read yet: say from where to where, and go on at the earliest."""
+        """What was to be read next is not there: say what happened, and go on at the earliest."""
         lost: dict[TopicPartition, int] = (
             error.args[0] if error.args and isinstance(error.args[0], dict) else {}
         )
         begins = await self._consumer.beginning_offsets(list(lost))
         for partition, at in lost.items():
-            self._unreadable(
-                self.channel,
-                f"offsets {at} to {begins[partition] - 1} of {self.topic} partition {partition.partition} were removed "
-                "by the topic's retention before they were read; raise retention.ms",
-            )
-            self._consumer.seek(partition, begins[partition])
+            begin, where = begins[partition], f"{self.topic} partition {partition.partition}"
+            if begin > at:
+                why = (
+                    f"offsets {at} to {begin - 1} of {where} were removed by the topic's retention before they were "
+                    "read; raise retention.ms"
+                )
+            else:
+                why = f"{where} ends before offset {at}: it has lost its end, or was made anew; all of it is read again"
+                self.partitions.forget(partition)
+            self._unreadable(self.channel, why)
+            self._consumer.seek(partition, begin)
 
     async def _begin_where_nothing_is_committed(self) -> None:
         """Partitions that were added, or whose offsets have expired, are read from their start: never from the end."""
