@@ -280,8 +280,8 @@ class KafkaSubscription:
             await self._dirty.wait()
             self._dirty.clear()
             try:
-                await self._bury_broken()
                 await self._trimmed(await self.commit())
+                await self._bury_broken()  # last: what cannot be buried holds back no commit
             except (TransportError, errors.KafkaError) as error:
                 log.warning("upkeep of %s failed, will be tried again: %s", self.topic, error)
                 self._dirty.set()
@@ -297,13 +297,17 @@ class KafkaSubscription:
                 if record.key is not None:
                     headers["(key)"] = record.key.decode("utf-8", "replace")
                 position = f"{record.partition}:{offset}"
-                await self._bury(
-                    wrapped(
-                        record.value or b"", channel=self.channel, position=position, why=why, headers=headers
-                    )
+                letter = wrapped(
+                    record.value or b"", channel=self.channel, position=position, why=why, headers=headers
                 )
+                try:
+                    await self._bury(letter)
+                except TransportError:
+                    self._broken.rotate(-1)  # the others first
+                    raise
                 self._unreadable(self.channel, f"{self.topic} {position}: {why}")
                 watermark.settle(offset)
+                self._dirty.set()
             self._broken.popleft()
 
     async def _report_gap(self, error: errors.OffsetOutOfRangeError) -> None:

@@ -15,6 +15,7 @@ from mesh_gateway_kafka.connection import Connection
 from mesh_gateway_kafka.records import encode
 from mesh_gateway_kafka.subscription import KafkaSubscription
 
+from mesh_gateway.errors import EventTooLarge, PublishError
 from mesh_gateway.event import Event
 from mesh_gateway.testing.harness import ids, numbered
 from mesh_gateway.transport.contract import Delivery
@@ -195,3 +196,19 @@ async def test_a_gap_is_said_and_what_is_held_of_before_it_still_counts(reading)
 
     assert ["offsets 2 to 4" in why for why in group.said] == [True]
     await group.until_committed(P0, 6)
+
+
+async def test_a_record_that_cannot_be_buried_holds_back_nothing_but_its_partition(reading):
+    async def bury(letter: Event) -> None:
+        if letter.id == "0:0":
+            raise PublishError("too large", refused={0: EventTooLarge("too large")})
+        buried.append(letter.id)
+
+    buried: list[str] = []
+    group = await reading({P0: log("?", "a"), P1: log("b", "?", "c")}, bury)
+
+    await group.subscription.settle(await group.received(3))
+
+    await group.until_committed(P1, 3)
+    assert buried == ["1:1"]
+    assert group.logs[P0].committed == 0
