@@ -256,17 +256,12 @@ class KafkaSubscription:
     # ── commits and unreadable records ───────────────────────────────────────────────────────
 
     async def commit(self) -> Offsets:
-        """Commit what has moved; what that was. Raises `KafkaError`; a group that moved on without us is no error."""
+        """Commit what has moved; what that was. Raises `KafkaError`, in a rebalance, too: it says what is still ours."""
         async with self._committing:
             offsets = self.partitions.to_commit()
             if not offsets:
                 return {}
-            try:
-                await self._consumer.commit(offsets)
-            except (errors.CommitFailedError, errors.IllegalStateError) as error:
-                # A rebalance is under way or has passed us by: its callbacks say what is still ours.
-                log.info("a commit on %s was refused, the group is rebalancing: %s", self.topic, error)
-                return {}
+            await self._consumer.commit(offsets)
             self.partitions.committed(offsets)
             return offsets
 

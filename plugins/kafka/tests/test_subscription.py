@@ -212,3 +212,15 @@ async def test_a_record_that_cannot_be_buried_holds_back_nothing_but_its_partiti
     await group.until_committed(P1, 3)
     assert buried == ["1:1"]
     assert group.logs[P0].committed == 0
+
+
+@pytest.mark.parametrize(
+    "refusal", [errors.CommitFailedError("moved on"), errors.IllegalStateError("not ours")]
+)
+async def test_a_commit_that_a_rebalance_refused_is_made_up_for(reading, refusal):
+    group = await reading({P0: log("a", "b")})
+    group.consumer.refusals.append(refusal)
+
+    await group.subscription.settle(await group.received(2))
+
+    await group.until_committed(P0, 2)
