@@ -339,6 +339,8 @@ class KafkaSubscription:
         if self._closed:
             raise ConnectionLost("the subscription is closed")
         self._watch.check()
+        if self._upkeep is not None and self._upkeep.done():
+            self._upkeep.result()  # a bug: whoever reads has to hear of it, or nothing is committed any more
 
 
 def consumer_settings(connection: Connection, group: str) -> dict[str, Any]:

@@ -224,3 +224,13 @@ async def test_a_commit_that_a_rebalance_refused_is_made_up_for(reading, refusal
     await group.subscription.settle(await group.received(2))
 
     await group.until_committed(P0, 2)
+
+
+async def test_a_reader_hears_of_a_bug_that_ended_the_commits(reading):
+    async def broken(letter: Event) -> None:
+        raise RuntimeError("a bug")
+
+    group = await reading({P0: log("?")}, broken)
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        await group.received(1)

@@ -326,6 +326,9 @@ class SqsSubscription:
             raise ConnectionLost("the subscription is closed")
         if self._failure is not None:
             raise self._failure
+        for task in self._tasks:
+            if task.done():
+                task.result()  # a bug: whoever reads has to hear of it, or the queue is read by nobody
 
 
 def _passes(entry: dict[str, Any]) -> bool:

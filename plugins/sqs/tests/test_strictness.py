@@ -463,6 +463,19 @@ async def test_a_reader_whose_poll_breaks_is_told_to_come_again(make, fake, trou
         await received(subscription, 1)
 
 
+async def test_a_reader_hears_of_a_bug_that_ended_the_polling(make, monkeypatch):
+    def broken(body, attributes):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(subscriptions, "decode", broken)
+    monkeypatch.setattr(subscriptions, "WAIT_SECONDS", 0.01)
+    transport = await opened(make)
+    await transport.publish(CHANNEL, series(1))
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        await received(await reading(transport), 1)
+
+
 @pytest.mark.parametrize("trouble", [Trouble(500), Trouble(close=True)])
 async def test_a_server_that_breaks_off_the_greeting_is_a_lost_connection(make, fake, trouble):
     fake.trouble("ListQueues", trouble)
