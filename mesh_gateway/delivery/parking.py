@@ -28,6 +28,11 @@ the group commit, so that parking runs at the speed of the store and not of the 
 READ_LIMIT = 256
 """Copies brought back at a time; enough to keep a reader cheap, small beside the window."""
 
+LOOK_AGAIN = 300.0
+"""Seconds between two looks of a trigger that has parked nothing itself. What is parked may have been left by another
+gateway, or was still held for a connection of ours that had died when we looked first. One small question for each
+trigger: a thousand of them at a millisecond of CPU are a third of a percent of a core."""
+
 
 class Moved(Protocol):
     """Counts of what went out and came back."""
@@ -60,8 +65,10 @@ class Parking:
         self._take = take
         self._room = room
         self._counters = counters
+        self._clock = clock
         self._store = Insist(channel.publish, clock)
         self._wanted = asyncio.Event()
+        self._news = asyncio.Event()
         self._has_room = asyncio.Event()
         self._published = 0
         self.drained = False
@@ -90,7 +97,7 @@ class Parking:
         self._store.store(event or copy.delivery.event, parked)
         if self._store.waiting >= PARKING_LIMIT:
             self._gate.hold(self)
-        self._wanted.set()
+        self._want()
 
     def resume(self) -> None:
         """The window has room again."""
@@ -100,7 +107,11 @@ class Parking:
         """Something else has published into the parked channel (a redrive)."""
         self.drained = False
         self._published += 1
+        self._want()
+
+    def _want(self) -> None:
         self._wanted.set()
+        self._news.set()
 
     def stop(self) -> None:
         """Park nothing more; what is on the way stays unsettled where it came from."""
@@ -114,13 +125,26 @@ class Parking:
             self.drained = self._store.waiting == 0
         self._gate.let(self)
         while True:
-            await self._wanted.wait()
+            await self._until_wanted()
             self._wanted.clear()
             try:
                 await self._bring_back()
             except BaseException:
                 self._wanted.set()
                 raise
+
+    async def _until_wanted(self) -> None:
+        """Something was parked here, or lies there all the same."""
+        while not self._wanted.is_set():
+            self._news.clear()
+            timer = self._clock.call_at(self._clock.time() + LOOK_AGAIN, self._news.set)
+            try:
+                await self._news.wait()
+            finally:
+                timer.cancel()
+            if not self._wanted.is_set() and await self._anything_left():
+                self.drained = False
+                return
 
     async def _anything_left(self) -> bool:
         transport = self.channel.transport

@@ -217,7 +217,7 @@ class Subscription(Protocol):
         ...
 
     async def settle(self, done: Sequence[Delivery]) -> None:
-        """These are finished and are not handed out again. Idempotent.
+        """These are finished and are not handed out again. Idempotent. What was cancelled may be settled again.
 
         May return before the fact is durable: after a crash a settled event may come again.
         A clean `close` makes it durable.

@@ -64,7 +64,12 @@ class Ledger:
         done, self._done = self._done, []
         if not done:
             return
-        await self._subscription.settle(done)
+        try:
+            await self._subscription.settle(done)
+        except asyncio.CancelledError:
+            # Stopped in the middle: whoever lets go of the subscription settles these once more.
+            self._done = done + self._done
+            raise
         self.outstanding -= len(done)
         if self.outstanding == 0:
             self._empty.set()

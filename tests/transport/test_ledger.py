@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from mesh_gateway.event import Event
 from mesh_gateway.testing.fakes import RecordingSubscription
@@ -55,3 +56,29 @@ async def test_what_nobody_wants_is_settled_without_a_countdown():
     await ledger.flush()
 
     assert subscription.settled == [unwanted]
+
+
+async def test_a_settle_that_is_cancelled_is_done_once_more_on_the_way_out():
+    class Slow(RecordingSubscription):
+        async def settle(self, done: Sequence[Delivery]) -> None:
+            if not reached.is_set():
+                reached.set()
+                await asyncio.Event().wait()
+            await super().settle(done)
+
+    reached = asyncio.Event()
+    subscription = Slow()
+    ledger = Ledger(subscription)
+    running = asyncio.ensure_future(ledger.run())
+    first, second = delivery(1, pending=1), delivery(2, pending=1)
+    ledger.received(2)
+    ledger.finish(first)
+    await reached.wait()
+    ledger.finish(second)
+
+    running.cancel()
+    await asyncio.wait([running])
+    await ledger.flush()
+
+    assert subscription.settled == [first, second]
+    assert ledger.outstanding == 0

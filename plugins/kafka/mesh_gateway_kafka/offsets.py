@@ -151,12 +151,17 @@ class Offsets:
         return {**begins, chosen: at}
 
     async def moment(self, partition: TopicPartition, offset: int, end: int) -> float | None:
-        """When the record at this offset, or the next that can be read, was written; None at the end."""
+        """When the record at this offset, or the next that can be read, was written; None at the end. Raises
+        `TransportError`.
+        """
         if offset >= end:
             return None
-        async with aclosing(records(self._connection, partition, offset, end)) as found:
-            async for record in found:
-                return float(record.timestamp) / 1000
+        try:
+            async with aclosing(records(self._connection, partition, offset, end)) as found:
+                async for record in found:
+                    return float(record.timestamp) / 1000
+        except errors.KafkaError as error:
+            raise faults.meant(error, f"read topic {partition.topic}") from error
         return None
 
 

@@ -47,6 +47,12 @@ class Partitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka h
             if watermark is not None:
                 watermark.committed = offset
 
+    def forget(self, partition: TopicPartition) -> None:
+        """Its log is another one than we have read: the same offsets are other records now."""
+        if partition in self.watermarks:
+            self.watermarks[partition].dropped = True
+            self.watermarks[partition] = Watermark(None)
+
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Commit what is done while we may; from now on nothing is handed out until the next assignment."""
         if revoked:

@@ -256,17 +256,12 @@ class KafkaSubscription:
     # ── commits and unreadable records ───────────────────────────────────────────────────────
 
     async def commit(self) -> Offsets:
-        """Commit what has moved; what that was. Raises `KafkaError`; a group that moved on without us is no error."""
+        """Commit what has moved; what that was. Raises `KafkaError`, in a rebalance, too: it says what is still ours."""
         async with self._committing:
             offsets = self.partitions.to_commit()
             if not offsets:
                 return {}
-            try:
-                await self._consumer.commit(offsets)
-            except (errors.CommitFailedError, errors.IllegalStateError) as error:
-                # A rebalance is under way or has passed us by: its callbacks say what is still ours.
-                log.info("a commit on %s was refused, the group is rebalancing: %s", self.topic, error)
-                return {}
+            await self._consumer.commit(offsets)
             self.partitions.committed(offsets)
             return offsets
 
@@ -280,10 +275,8 @@ class KafkaSubscription:
             await self._dirty.wait()
             self._dirty.clear()
             try:
-                await self._trimmed(
-                    await self.commit()
-                )  # first: what cannot be buried holds back its own partition only
-                await self._bury_broken()
+                await self._trimmed(await self.commit())
+                await self._bury_broken()  # last: what cannot be buried holds back no commit
             except (TransportError, errors.KafkaError) as error:
                 log.warning("upkeep of %s failed, will be tried again: %s", self.topic, error)
                 self._dirty.set()
@@ -299,29 +292,37 @@ class KafkaSubscription:
                 if record.key is not None:
                     headers["(key)"] = record.key.decode("utf-8", "replace")
                 position = f"{record.partition}:{offset}"
-                await self._bury(
-                    wrapped(
-                        record.value or b"", channel=self.channel, position=position, why=why, headers=headers
-                    )
+                letter = wrapped(
+                    record.value or b"", channel=self.channel, position=position, why=why, headers=headers
                 )
+                try:
+                    await self._bury(letter)
+                except TransportError:
+                    self._broken.rotate(-1)  # the others first
+                    raise
                 self._unreadable(self.channel, f"{self.topic} {position}: {why}")
                 watermark.settle(offset)
                 self._dirty.set()
             self._broken.popleft()
 
     async def _report_gap(self, error: errors.OffsetOutOfRangeError) -> None:
-        """Retention has removed what was not read yet: say from where to where, and go on at the earliest."""
+        """What was to be read next is not there: say what happened, and go on at the earliest."""
         lost: dict[TopicPartition, int] = (
             error.args[0] if error.args and isinstance(error.args[0], dict) else {}
         )
         begins = await self._consumer.beginning_offsets(list(lost))
         for partition, at in lost.items():
-            self._unreadable(
-                self.channel,
-                f"offsets {at} to {begins[partition] - 1} of {self.topic} partition {partition.partition} were removed "
-                "by the topic's retention before they were read; raise retention.ms",
-            )
-            self._consumer.seek(partition, begins[partition])
+            begin, where = begins[partition], f"{self.topic} partition {partition.partition}"
+            if begin > at:
+                why = (
+                    f"offsets {at} to {begin - 1} of {where} were removed by the topic's retention before they were "
+                    "read; raise retention.ms"
+                )
+            else:
+                why = f"{where} ends before offset {at}: it has lost its end, or was made anew; all of it is read again"
+                self.partitions.forget(partition)
+            self._unreadable(self.channel, why)
+            self._consumer.seek(partition, begin)
 
     async def _begin_where_nothing_is_committed(self) -> None:
         """Partitions that were added, or whose offsets have expired, are read from their start: never from the end."""

@@ -39,6 +39,9 @@ until the alarm is over."""
 FRAME_MAX = 131_072
 """Bytes of a frame that we ask for: RabbitMQ's own default."""
 
+LARGEST_NUMBER = 65_535
+"""Of a channel, by the two bytes that a frame has for it."""
+
 CAPABILITIES = {
     "publisher_confirms": True,
     "basic.nack": True,
@@ -155,10 +158,22 @@ class Link(asyncio.Protocol):
 
     async def channel(self) -> Channel:
         """A new channel. Raises `TransportError`."""
-        number, self._next = self._next, self._next + 1
+        number = self._free_number()
         channel = self._channels[number] = Channel(self, number)
-        await channel.call(commands.Channel.Open(), commands.Channel.OpenOk, "open a channel")
+        try:
+            await channel.call(commands.Channel.Open(), commands.Channel.OpenOk, "open a channel")
+        except BaseException:
+            # Nobody will close it, and a server that has opened it all the same counts it for as long as we are here.
+            channel.discard(ConnectionLost("the channel was not waited for"))
+            raise
         return channel
+
+    def _free_number(self) -> int:
+        """One that no channel has, and that none has had for as long as possible: each question takes one."""
+        while self._next in self._channels:
+            self._next = self._next % LARGEST_NUMBER + 1
+        number, self._next = self._next, self._next % LARGEST_NUMBER + 1
+        return number
 
     async def close(self) -> None:
         """Say goodbye and disconnect. Bounded; raises nothing."""
@@ -284,6 +299,12 @@ class Link(asyncio.Protocol):
         for channel in (self._control, *tuple(self._channels.values())):
             channel.fail(error)
 
+    def _ended(self, code: int, text: str) -> TransportError:
+        """Why the server closes the connection: refused while it was opened, and lost, whatever the code, afterwards."""
+        if self._timer is None:
+            return faults.meant(code, text, self._control.doing or "stay connected")
+        return ConnectionLost(f"RabbitMQ closed the connection: {code} {text}", retry_after=1)
+
     def _end_publishes(self) -> None:
         """Nobody waits for the end of an alarm."""
         if self.blocked is not None and self.lost is None:
@@ -299,11 +320,7 @@ class Link(asyncio.Protocol):
             self.blocked = None
         elif isinstance(method, commands.Connection.Close):
             self.send(0, commands.Connection.CloseOk())
-            self._fail(
-                faults.meant(
-                    method.reply_code or 0, method.reply_text or "", self._control.doing or "stay connected"
-                )
-            )
+            self._fail(self._ended(method.reply_code or 0, method.reply_text or ""))
         else:
             return False
         return True

@@ -65,9 +65,8 @@ class RabbitSubscription:
         self._arrived_bytes = 0
         self._held_back = False
         self._news = asyncio.Event()
-        self._order: deque[int] = deque()
         self._open: dict[int, float | None] = {}
-        self._done: dict[int, bool] = {}
+        self._last = 0
         self._failure: TransportError | None = None
         self._burying: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -83,8 +82,8 @@ class RabbitSubscription:
     # ── from the server ──────────────────────────────────────────────────────────────────────
 
     def _deliver(self, tag: int, again: bool, properties: bytes, body: bytes) -> None:  # callback
-        self._order.append(tag)
         self._open[tag] = None
+        self._last = tag
         self._arrived.append((tag, properties, body))
         self._arrived_bytes += len(body)
         if self._arrived_bytes > HELD_BYTES and not self._held_back:
@@ -140,25 +139,17 @@ class RabbitSubscription:
     async def settle(self, done: Sequence[Delivery]) -> None:
         """As `Subscription.settle`; the server has it a moment later."""
         self._check()
-        tags = [delivery.token for delivery in done if self._open.pop(delivery.token, self) is not self]
-        for tag in tags:
-            self._done[tag] = True
-        self._acknowledge(tags)
+        self._acknowledge(
+            [delivery.token for delivery in done if self._open.pop(delivery.token, self) is not self]
+        )
 
     def _acknowledge(self, tags: Sequence[int]) -> None:
-        number, order, done = self._channel.number, self._order, self._done
-        out: list[bytes] = []
-        last = 0
-        while order and order[0] in done:
-            tag = order.popleft()
-            if done.pop(tag):
-                last = tag
-        if last:
-            out.append(frames.ack(number, last, multiple=True))
-        for tag in tags:
-            if done.get(tag):
-                done[tag] = False
-                out.append(frames.ack(number, tag, multiple=False))
+        """Tags that are open no more: one frame for those before the first that is open still, one for each behind it."""
+        number = self._channel.number
+        held = next(iter(self._open), self._last + 1)
+        out = [frames.ack(number, tag, multiple=False) for tag in tags if tag > held]
+        if below := [tag for tag in tags if tag < held]:
+            out.append(frames.ack(number, max(below), multiple=True))
         if out:
             self._link.write(b"".join(out))
 
@@ -171,11 +162,9 @@ class RabbitSubscription:
         for delivery in back:
             tag = delivery.token
             if self._open.pop(tag, self) is not self:
-                self._done[tag] = False
                 out.append(frames.requeue(self._channel.number, tag))
         if out:
             self._link.write(b"".join(out))
-            self._acknowledge(())
 
     async def close(self) -> None:
         """As `Subscription.close`. Bounded; raises nothing."""
@@ -220,7 +209,6 @@ class RabbitSubscription:
                 break
         self._unreadable(self.channel, f"queue {self.queue}: {why}")
         if self._open.pop(tag, self) is not self and self._channel.closed is None:
-            self._done[tag] = True
             self._acknowledge([tag])
 
     def _check(self) -> None:

@@ -4,12 +4,13 @@ because the server closes the channel of one that fails.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from pamqp import commands
 
-from mesh_gateway.errors import ChannelGone, NotPermitted
+from mesh_gateway.errors import ChannelGone, ConnectionLost, NotPermitted
 from mesh_gateway.transport.contract import Drift
 from mesh_gateway_rabbitmq.faults import Inequivalent
 from mesh_gateway_rabbitmq.link import Channel, Link
@@ -29,6 +30,9 @@ async def on_a_channel(link: Link, work: Callable[[Channel], Awaitable[Result]])
     channel = await link.channel()
     try:
         return await work(channel)
+    except asyncio.CancelledError:
+        channel.discard(ConnectionLost("the question was given up"))
+        raise
     finally:
         await channel.close()
 

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
+from mesh_gateway_rabbitmq import topology
+from mesh_gateway_rabbitmq.link import LARGEST_NUMBER, Channel, Link, address
 from mesh_gateway_rabbitmq.transport import RabbitTransport
 
 from mesh_gateway.errors import ChannelGone, ConnectionLost, PublishError, StoreFull, TransportError
@@ -22,7 +24,7 @@ from mesh_gateway.transport.contract import (
     Level,
     Purpose,
 )
-from plugins.rabbitmq.tests.beside import Operator, raised_by, receive, until
+from plugins.rabbitmq.tests.beside import PATIENCE, Operator, raised_by, receive, until
 
 BROKER = ChannelSpec("n", "b")
 OTHER = ChannelSpec("n", "other")
@@ -349,3 +351,65 @@ async def test_a_virtual_host_deleted_under_us_is_a_lost_connection(make, operat
     with pytest.raises(TransportError, match=f"{own}.*not found"):
         await transport.open()
     assert [check.level for check in await transport.check()] == [Level.AUTH]
+
+
+# ── channels of a connection ─────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def link(operator: Operator) -> AsyncIterator[Link]:
+    link = await Link.open(address(operator.url, None, None, None), heartbeat=10, name="test")
+    yield link
+    await link.close()
+
+
+async def test_a_connection_has_a_number_for_every_channel_however_many_there_were(link):
+    first = await link.channel()
+    link._next = LARGEST_NUMBER - 1
+
+    later = [await link.channel() for _ in range(4)]
+
+    assert first.number == 1
+    assert [channel.number for channel in later] == [LARGEST_NUMBER - 1, LARGEST_NUMBER, 2, 3]
+
+
+async def test_a_channel_that_nobody_waited_for_is_closed(link):
+    for _ in range(5):
+        opening = asyncio.ensure_future(link.channel())
+        await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait([opening])
+
+    last = await link.channel()  # its answer comes behind theirs
+
+    assert list(link._channels) == [last.number]
+
+
+async def test_a_question_that_is_given_up_leaves_no_channel_and_waits_for_no_answer(link):
+    async def never(channel: Channel) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    asked = asyncio.Event()
+    asking = asyncio.ensure_future(topology.on_a_channel(link, never))
+    await asked.wait()
+    link.hold_back()  # as a reader does whose messages nobody takes: no answer is read
+    asking.cancel()
+    async with asyncio.timeout(PATIENCE / 2):
+        await asyncio.wait([asking])
+    link.go_on()
+
+    last = await link.channel()
+
+    assert list(link._channels) == [last.number]
+
+
+async def test_a_connection_that_the_server_closes_for_too_many_channels_is_lost_and_not_refused(link):
+    """What it says then is a NOT_ALLOWED, as of a password: nobody would connect again."""
+
+    async def open_many() -> None:
+        for _ in range(3_000):
+            await link.channel()
+
+    with pytest.raises(ConnectionLost, match="channel_max"):
+        await open_many()

@@ -13,14 +13,16 @@ from mesh_gateway.errors import InvalidEvent, TransportError
 from mesh_gateway.transport.contract import Stored
 from mesh_gateway.wire.unreadable import wrapped
 from mesh_gateway_sqs.client import Sqs
+from mesh_gateway_sqs.clock import Clock
 from mesh_gateway_sqs.messages import decode
 from mesh_gateway_sqs.publisher import BATCH
 
 MOST = 100_000
-"""Letters that are looked at; SQS lets no more than 120,000 be invisible."""
+"""Letters that are looked at, if there is time for so many; SQS lets no more than 120,000 be invisible."""
 
-LOOK_SECONDS = 120
-"""For which they stay invisible if we die while looking."""
+LOOK_SECONDS = 300
+"""For which they stay invisible if we die while looking. Half of it is for taking them, the rest for giving them back:
+what was taken first would come again otherwise, and there would be no end of it."""
 
 Message = dict[str, Any]
 
@@ -28,8 +30,8 @@ Message = dict[str, Any]
 class Letters:
     """The dead letters of one queue. One look at a time."""
 
-    def __init__(self, sqs: Sqs, channel: str, queue: str) -> None:
-        self._sqs, self._channel, self._queue = sqs, channel, queue
+    def __init__(self, sqs: Sqs, channel: str, queue: str, clock: Clock) -> None:
+        self._sqs, self._channel, self._queue, self._clock = sqs, channel, queue, clock
         self._turn = asyncio.Lock()
 
     async def browse(self, after: str | None, limit: int) -> list[Stored]:
@@ -63,8 +65,9 @@ class Letters:
             "MessageAttributeNames": ["All"],
         }
         found: dict[str, Message] = {}
+        end = self._clock.time() + LOOK_SECONDS / 2
         try:
-            while len(found) < MOST:
+            while len(found) < MOST and self._clock.time() < end:
                 messages = (await self._sqs.call("ReceiveMessage", payload)).get("Messages") or []
                 if not messages:
                     break

@@ -121,7 +121,15 @@ class SqsSubscription:
     async def settle(self, done: Sequence[Delivery]) -> None:
         """As `Subscription.settle`; deleted when it returns. Raises `TransportError`: what it names comes again."""
         self._check()
-        await self._in_batches("DeleteMessageBatch", self._taken_back(done), None)
+        mine = self._taken_back(done)
+        try:
+            await self._in_batches("DeleteMessageBatch", mine, None)
+        except asyncio.CancelledError:
+            # Nobody knows which are deleted: all stay ours, and a second delete does no harm.
+            for one in mine:
+                if not one.lost:
+                    self._held.setdefault(one.id, one)
+            raise
 
     async def release(self, back: Sequence[Delivery], delay: float | None = None) -> None:
         """As `Subscription.release`."""
@@ -147,12 +155,14 @@ class SqsSubscription:
             held: Held = delivery.token
             if self._held.get(held.id) is held:
                 mine.append(self._held.pop(held.id))
+        self._taken.set()
         return mine
 
     def _lose(self, held: Held) -> None:
         held.lost = True
         if self._held.get(held.id) is held:
             del self._held[held.id]
+        self._taken.set()
 
     async def close(self) -> None:
         """As `Subscription.close`: waits for the poll that is under way, and gives back what is held."""
@@ -318,9 +328,8 @@ class SqsSubscription:
             raise ConnectionLost("the subscription is closed")
         if self._failure is not None:
             raise self._failure
-        for (
-            task
-        ) in self._tasks:  # one that ended by itself has met a bug: whoever reads must not wait in silence
+        for task in self._tasks:
+            # One that ended by itself has met a bug: whoever reads has to hear of it, or nobody reads the queue.
             if task.done() and not task.cancelled() and (bug := task.exception()) is not None:
                 raise bug
 

@@ -198,7 +198,8 @@ class SqsTransport:
             raise Unsupported("a queue of SQS cannot be looked into; dead letters can")
         found = self._letters.get(channel)
         if found is None:
-            found = self._letters[channel] = Letters(self._serving(), channel, await self._queue(channel))
+            queue = await self._queue(channel)
+            found = self._letters[channel] = Letters(self._serving(), channel, queue, self._clock)
         return found
 
     def _serving(self) -> Sqs:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from mesh_gateway_sqs import subscription as subscriptions
+from mesh_gateway_sqs.client import Sqs
 from mesh_gateway_sqs.http import CONNECTING
 from mesh_gateway_sqs.transport import SqsTransport
 
@@ -170,6 +172,23 @@ async def test_a_delete_that_is_throttled_for_one_message_is_tried_again(make, f
     assert bodies(fake) == []
 
 
+@pytest.mark.parametrize("done", [False, True])
+async def test_a_settle_that_is_cancelled_can_be_done_again(make, fake, clock, done):
+    transport = await opened(make)
+    await transport.publish(CHANNEL, series(3))
+    subscription = await reading(transport)
+    held = await received(subscription, 3)
+    fake.trouble("DeleteMessageBatch", Trouble(503, done=done))
+    settling = asyncio.ensure_future(subscription.settle(held))
+    await clock.sleeping(2)  # the extending task, and this one between two tries
+
+    settling.cancel()
+    await asyncio.wait([settling])
+    await subscription.settle(held)
+
+    assert bodies(fake) == []
+
+
 @pytest.mark.parametrize("visibility", [VISIBILITY, 7_200, 43_200])
 async def test_nothing_is_held_beyond_the_twelve_hours_of_sqs(make, fake, clock, visibility):
     transport = await opened(make, visibilityTimeout=visibility)
@@ -217,6 +236,21 @@ async def test_a_queue_with_too_much_in_flight_is_read_on_when_there_is_room(mak
     second = await received(subscription, 4)
 
     assert sorted(ids(first + second)) == [f"e{n}" for n in range(8)]
+
+
+async def test_a_gateway_that_held_all_it_may_reads_on_when_it_has_settled(make, monkeypatch):
+    monkeypatch.setattr(subscriptions, "HELD_LIMIT", 4)
+    monkeypatch.setattr(subscriptions, "WAIT_SECONDS", 0.01)
+    transport = await opened(make)
+    await transport.publish(CHANNEL, series(20))
+    subscription = await reading(transport)
+    first = await received(subscription, 10)
+    assert await subscription.receive(10) == (), "it holds too many to ask for more"
+
+    await subscription.settle(first)
+
+    second = await received(subscription, 10)
+    assert len({delivery.event.id for delivery in first + second}) == 20
 
 
 @pytest.mark.parametrize("status", [400, 403, 429, 503])
@@ -466,6 +500,19 @@ async def test_a_reader_whose_poll_breaks_is_told_to_come_again(make, fake, trou
         await received(subscription, 1)
 
 
+async def test_a_reader_hears_of_a_bug_that_ended_the_polling(make, monkeypatch):
+    def broken(body, attributes):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(subscriptions, "decode", broken)
+    monkeypatch.setattr(subscriptions, "WAIT_SECONDS", 0.01)
+    transport = await opened(make)
+    await transport.publish(CHANNEL, series(1))
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        await received(await reading(transport), 1)
+
+
 @pytest.mark.parametrize("trouble", [Trouble(500), Trouble(close=True)])
 async def test_a_server_that_breaks_off_the_greeting_is_a_lost_connection(make, fake, trouble):
     fake.trouble("ListQueues", trouble)
@@ -573,17 +620,23 @@ async def test_what_is_no_event_waits_with_the_dead_letters_and_leaves_its_queue
     assert {letter.event.data for letter in letters} == {body.encode() for body in junk}
 
 
-async def test_a_reader_whose_poll_ends_by_a_bug_is_told_and_does_not_wait_for_ever(make, fake, monkeypatch):
-    def buggy(body: str, attributes: object) -> Event:
-        raise ZeroDivisionError(body)
-
-    monkeypatch.setattr("mesh_gateway_sqs.subscription.decode", buggy)
+async def test_looking_at_dead_letters_ends_though_the_first_come_again(make, fake, clock, monkeypatch):
     transport = await opened(make)
-    await transport.publish(CHANNEL, series(1))
-    subscription = await reading(transport)
+    dead = ChannelSpec("shop", "orders", purpose=Purpose.DEAD_LETTERS)
+    await transport.ensure(dead, Ensure.CREATE)
+    await transport.publish(dead.name, series(80))
+    call = Sqs.call
 
-    with pytest.raises(ZeroDivisionError):
-        await received(subscription, 1)
+    async def slow(sqs, action, *rest):
+        clock.advance(50)
+        return await call(sqs, action, *rest)
+
+    monkeypatch.setattr(Sqs, "call", slow)
+    async with asyncio.timeout(20):
+        letters = await transport.browse(dead.name, after=None, limit=100)
+
+    assert letters
+    assert len(fake.of("ReceiveMessage")) < 8
 
 
 async def test_a_clock_that_is_moved_by_hand_wakes_whoever_is_due():

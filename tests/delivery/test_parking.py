@@ -1,0 +1,81 @@
+"""The parked channel's reader: brings back whatever waits there, whoever has put it there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from mesh_gateway.delivery.counters import TriggerCounters
+from mesh_gateway.delivery.gate import Gate
+from mesh_gateway.delivery.parking import LOOK_AGAIN, Parking
+from mesh_gateway.testing.clock import ManualClock
+from mesh_gateway.testing.harness import series
+from mesh_gateway.transport.channel import Channel
+from mesh_gateway.transport.contract import (
+    ChannelSpec,
+    Delivery,
+    Ensure,
+    Purpose,
+    TransportContext,
+)
+from mesh_gateway.transport.embedded.options import EmbeddedOptions
+from mesh_gateway.transport.embedded.transport import EmbeddedTransport
+
+PARKED = ChannelSpec("ns", "b", Purpose.PARKED, trigger="t")
+
+
+class Asked(EmbeddedTransport):
+    """Says when it was asked what waits."""
+
+    def __init__(self) -> None:
+        super().__init__(EmbeddedOptions(), TransportContext("embedded", None))
+        self.asked = asyncio.Semaphore(0)
+
+    async def backlog(self, channel: str, group: str):
+        found = await super().backlog(channel, group)
+        self.asked.release()
+        return found
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[Asked]:
+    transport = Asked()
+    await transport.open()
+    await transport.ensure(PARKED, Ensure.CREATE)
+    yield transport
+    await transport.close()
+
+
+async def test_what_another_gateway_has_parked_and_left_comes_back(transport):
+    clock = ManualClock()
+    taken: asyncio.Queue[str] = asyncio.Queue()
+
+    def take(delivery: Delivery, finish: Callable[[Delivery], None]) -> None:
+        taken.put_nowait(delivery.event.id)
+        finish(delivery)
+
+    parking = Parking(
+        Channel(PARKED, transport),
+        gate=Gate(),
+        take=take,
+        room=lambda: 10,
+        counters=TriggerCounters(),
+        clock=clock,
+    )
+    running = asyncio.ensure_future(parking.run())
+    async with asyncio.timeout(20):
+        await transport.asked.acquire()
+        await asyncio.sleep(0)
+        clock.advance(LOOK_AGAIN)
+        await transport.asked.acquire()
+        assert parking.drained, "nothing was there"
+
+        await transport.publish(PARKED.name, series(3))
+        clock.advance(LOOK_AGAIN)
+        found = [await taken.get() for _ in range(3)]
+
+    running.cancel()
+    await asyncio.wait([running])
+    assert found == ["e0", "e1", "e2"]
