@@ -66,6 +66,7 @@ CODES: Mapping[str, Code] = {
     "MG044": Code("error", "a peer is known by a certificate that nobody is asked for"),
     "MG045": Code("warning", "a token travels in the clear"),
     "MG046": Code("warning", "a relay has no credential"),
+    "MG047": Code("notice", "relays lead round in a ring"),
     "MG048": Code("error", "two gateways have one name"),
     # The gateway
     "MG050": Code("error", "the admin listener is open to others and has no token"),
