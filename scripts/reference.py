@@ -244,8 +244,8 @@ def capability(value: object) -> str:
 
 
 CAPABILITY_INTRODUCTION = """\
-Declared by the transports with their default options, and proven by the conformance kit. What a Trigger needs is had natively,
-emulated at a price, or refused by `lint` (MG033): `mesh-gateway describe trigger NS/NAME` says which."""
+Declared by the transports with their default options, and proven by the conformance kit. What a Trigger or Relay needs is had natively,
+emulated at a price, or refused by `lint` (MG033): `mesh-gateway describe trigger NS/NAME` (or `relay`) says which."""
 
 CAPABILITY_WORDS = """\
 - ordering: within which bounds the order of publishing is that of receiving.
@@ -253,7 +253,7 @@ CAPABILITY_WORDS = """\
   than 30 s is parked.
 - delay: the longest that an event given back can wait, in seconds. lease: seconds for which an event may be held; what has to
   wait longer is parked.
-- groups: whether a Trigger may have a reader of its own. seek: where such a reader may begin besides latest and earliest.
+- groups: whether a Trigger may have a reader of its own; a Relay has its events copied where there is none. seek: where such a reader may begin besides latest and earliest.
 - dedup: seconds for which a second publish of the same source and id is dropped. With `fifo: true`, SQS has ordering by key and
   dedup of 300."""
 

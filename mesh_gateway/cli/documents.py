@@ -102,6 +102,14 @@ def destination(to: Destination) -> str:
     return f"broker {to.broker}" if isinstance(to, BrokerDestination) else to.uri
 
 
+def credentials(to: Destination) -> str:
+    """By what the other side knows who sends; never the credential itself."""
+    if not isinstance(to, HttpDestination):
+        return "none needed"
+    named = [("bearer", to.bearer), ("client certificate", to.client_certificate)]
+    return ", ".join(name for name, value in named if value is not None) or "none"
+
+
 def delivery(how: DeliverySpec) -> str:
     """`retry 3 linear, dead letters to http://dls:8080`."""
     retry = f"retry {how.retry} {how.backoff_policy}" if how.retry else "one attempt"

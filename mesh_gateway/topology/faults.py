@@ -55,7 +55,7 @@ CODES: Mapping[str, Code] = {
     "MG030": Code("warning", "an expression reads otherwise than it looks"),
     "MG031": Code("error", "a filter is wrong"),
     "MG032": Code("notice", "both filters and filter are given; filters counts"),
-    "MG033": Code("error", "the transport cannot do what the trigger needs"),
+    "MG033": Code("error", "the transport cannot do what a trigger or relay needs"),
     "MG034": Code("warning", "a transport stores smaller events than the gateway accepts"),
     # The mesh as a whole
     "MG040": Code("warning", "events can go round in a loop"),

@@ -64,12 +64,14 @@ def resolve(
     links = relays.Reader(brokers, addresses, kinds.filters, references, spec.ingress)
     made_relays = _made(of["Relay"], links.relay)
     triggers = {key: trigger for key, (trigger, _, _) in made.items()}
+    found_relays = {key: relay for key, (relay, _, _) in made_relays.items()}
     part = cycles.Part(spec.cluster, Site(spec.ingress, brokers), tuple(cycles.hops(made, made_relays)))
     cycles.check([part])
     lint.own_dead_letters(brokers, deliveries, triggers, of["Trigger"])
     on_transports = {key: choice.broker_spec(broker) for key, broker in brokers.items()}
     offers = needs.Offers(on_transports, found, kinds)
     needs.check(triggers, of["Trigger"], offers)
+    needs.check_relays(found_relays, of["Relay"], offers)
     needs.check_size(document, gateway.ingress.max_event_bytes, offers)
     whole = replace(
         spec,
@@ -77,7 +79,7 @@ def resolve(
         brokers=on_transports,
         transports={name: spec for name, spec in found.items() if spec is not None},
         triggers=triggers,
-        relays={key: relay for key, (relay, _, _) in made_relays.items()},
+        relays=found_relays,
     )
     return Resolved(whole, part)
 

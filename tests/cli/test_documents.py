@@ -612,3 +612,46 @@ def test_all_transports_of_all_gateways_are_asked(run, two_gateways: tuple[Path,
 
     assert result.exit_code == 0
     assert result.stderr.count("✓ embedded permission") == 2
+
+
+def test_a_relay_is_described_with_its_defaults_and_its_credential_by_name(
+    run, two_gateways: tuple[Path, Path]
+):
+    mesh = str(two_gateways[0])
+
+    told = json.loads(run("describe", "relay", "shop/to-us", "-f", mesh, "-o", "json").stdout)
+
+    assert (told["to"], told["credentials"], told["retry"]) == (
+        "https://us.example/shop/orders",
+        "bearer",
+        10,
+    )
+    assert told["backoff"] == "exponential, 200 ms, at most 1 min"
+    assert {"read", "size"} <= {need["of"] for need in told["needs"]}
+    shown = run("describe", "relay", "shop/to-us", "-f", mesh).stdout
+    assert "a group of its own, start: latest" in shown
+    assert "t0ken" not in shown
+
+
+def test_describe_of_an_absent_relay_lists_those_there_are(run, two_gateways: tuple[Path, Path]):
+    result = run("describe", "relay", "shop/to-eu", "-f", str(two_gateways[0]))
+
+    assert result.exit_code == 2
+    assert "no relay shop/to-eu in the documents; there are: shop/to-us" in result.stderr
+
+
+def test_relays_are_listed(run, two_gateways: tuple[Path, Path]):
+    assert json.loads(run("list", "relays", "-f", str(two_gateways[0]), "-o", "json").stdout) == [
+        {
+            "relay": "shop/to-us",
+            "broker": "shop/orders",
+            "filter": "everything",
+            "to": "https://us.example/shop/orders",
+            "credentials": "bearer",
+        }
+    ]
+    assert run("list", "relays").exit_code == 2
+
+
+def test_the_way_of_a_relay_is_drawn(run, two_gateways: tuple[Path, Path]):
+    assert "==>" in run("graph", "-f", str(two_gateways[0])).stdout
