@@ -39,7 +39,7 @@ class Hop:
     key: str
     broker: str
     to: Destination
-    form: Form
+    filter: Filter
     resource: Resource = field(compare=False)
     letters: bool = False
     """Only its dead letters."""
@@ -75,11 +75,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A hop that leads to a broker we know."""
+    """A hop that leads to a broker we know, with what it lets pass."""
 
     hop: Hop
     source: Reached
     target: Reached
+    form: Form
 
 
 Ring = tuple[Edge, ...]
@@ -89,7 +90,7 @@ def hops(
     triggers: Mapping[str, tuple[TriggerSpec, Filter, Resource]],
     relays: Mapping[str, tuple[RelaySpec, Filter, Resource]],
 ) -> Iterator[Hop]:
-    """Everything that hands events on, with what it lets pass."""
+    """Everything that hands events on to somewhere with a URL, or to a Broker."""
     for trigger, filter, resource in triggers.values():
         yield from _hops("trigger", trigger, filter, resource)
     for relay, filter, resource in relays.values():
@@ -99,13 +100,9 @@ def hops(
 def _hops(
     what: Literal["trigger", "relay"], spec: TriggerSpec | RelaySpec, filter: Filter, resource: Resource
 ) -> Iterator[Hop]:
-    sink = spec.delivery.dead_letter_sink
-    ways = [(spec.destination, False), *([(sink, True)] if sink is not None else [])]
-    reachable = [(to, letters) for to, letters in ways if isinstance(to, BrokerDestination | HttpDestination)]
-    if reachable:
-        form = normal_form(filter).without(_changing)
-        for to, letters in reachable:
-            yield Hop(what, spec.key, spec.broker, to, form, resource, letters)
+    for to, letters in ((spec.destination, False), (spec.delivery.dead_letter_sink, True)):
+        if isinstance(to, BrokerDestination | HttpDestination):
+            yield Hop(what, spec.key, spec.broker, to, filter, resource, letters)
 
 
 def _changing(attribute: str) -> bool:
@@ -136,10 +133,15 @@ def _edges(parts: Sequence[Part]) -> Iterator[Edge]:
     for i, part in enumerate(parts):
         for hop in part.hops:
             source = Reached(i, hop.broker)
-            for target in _targets(hop, i, sites):
-                back = target == source  # of dead letters MG041, of a relay MG042
-                if not back or not (hop.letters or hop.is_link):
-                    yield Edge(hop, source, target)
+            targets = [target for target in _targets(hop, i, sites) if not _refused(hop, source, target)]
+            if targets:
+                form = normal_form(hop.filter).without(_changing)
+                yield from (Edge(hop, source, target, form) for target in targets)
+
+
+def _refused(hop: Hop, source: Reached, target: Reached) -> bool:
+    """Back to where it came from: of dead letters a fault of its own (MG041), of a relay as well (MG042)."""
+    return target == source and (hop.letters or hop.is_link)
 
 
 def _targets(hop: Hop, origin: int, sites: Sequence[Site]) -> list[Reached]:
@@ -158,7 +160,7 @@ def rings(edges: Sequence[Edge]) -> tuple[list[Ring], bool]:
         leaving.setdefault(edge.source, []).append(i)
     found: list[Ring] = []
     ways: deque[tuple[tuple[int, ...], Form]] = deque(
-        ((i,), edge.hop.form) for i, edge in enumerate(edges) if edge.hop.form
+        ((i,), edge.form) for i, edge in enumerate(edges) if edge.form
     )
     steps = MOST_STEPS
     while ways and steps > 0:
@@ -171,8 +173,8 @@ def rings(edges: Sequence[Edge]) -> tuple[list[Ring], bool]:
             continue
         for i in leaving.get(end, ()):
             if i > way[0]:
-                steps -= max(1, len(form.clauses) * len(edges[i].hop.form.clauses))
-                left = form.meet(edges[i].hop.form)
+                steps -= max(1, len(form.clauses) * len(edges[i].form.clauses))
+                left = form.meet(edges[i].form)
                 if left:
                     ways.append(((*way, i), left))
     return found, not ways
