@@ -14,12 +14,13 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from mesh_gateway.topology import delivery, documents, durations, fields
+from mesh_gateway.topology import delivery, durations, fields, parts
 from mesh_gateway.topology.annotations import TRIGGER
-from mesh_gateway.topology.documents import EVENTING, MODELS, OURS, Model
+from mesh_gateway.topology.documents import EVENTING, MODELS, OURS
 from mesh_gateway.topology.faults import CODES, RETIRED, help_page
 from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.knative import UNHEEDED
+from mesh_gateway.topology.parts import Model
 from mesh_gateway.topology.resources import INTERPOLATE
 from mesh_gateway.topology.schema import INTERPOLATE_SUMMARY, json_schema
 from mesh_gateway.transport.contract import Capabilities
@@ -120,12 +121,12 @@ def tables(model: type[Model]) -> Iterator[str]:
 
 
 SHARED: tuple[type[Model], ...] = (
-    documents.Destination,
-    documents.Reference,
-    documents.Delivery,
-    documents.SecretSource,
-    documents.Certificates,
-    documents.KeyPair,
+    parts.Destination,
+    parts.Reference,
+    parts.Delivery,
+    parts.SecretSource,
+    parts.Certificates,
+    parts.KeyPair,
 )
 """Objects that stand at many places; each has a section of its own."""
 
