@@ -14,12 +14,13 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from mesh_gateway.topology import delivery, documents, durations, fields
+from mesh_gateway.topology import delivery, durations, fields, parts
 from mesh_gateway.topology.annotations import TRIGGER
-from mesh_gateway.topology.documents import EVENTING, MODELS, OURS, Model
+from mesh_gateway.topology.documents import EVENTING, MODELS, OURS
 from mesh_gateway.topology.faults import CODES, RETIRED, help_page
 from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.knative import UNHEEDED
+from mesh_gateway.topology.parts import Model
 from mesh_gateway.topology.resources import INTERPOLATE
 from mesh_gateway.topology.schema import INTERPOLATE_SUMMARY, json_schema
 from mesh_gateway.transport.contract import Capabilities
@@ -120,12 +121,12 @@ def tables(model: type[Model]) -> Iterator[str]:
 
 
 SHARED: tuple[type[Model], ...] = (
-    documents.Destination,
-    documents.Reference,
-    documents.Delivery,
-    documents.SecretSource,
-    documents.Certificates,
-    documents.KeyPair,
+    parts.Destination,
+    parts.Reference,
+    parts.Delivery,
+    parts.SecretSource,
+    parts.Certificates,
+    parts.KeyPair,
 )
 """Objects that stand at many places; each has a section of its own."""
 
@@ -244,8 +245,8 @@ def capability(value: object) -> str:
 
 
 CAPABILITY_INTRODUCTION = """\
-Declared by the transports with their default options, and proven by the conformance kit. What a Trigger needs is had natively,
-emulated at a price, or refused by `lint` (MG033): `mesh-gateway describe trigger NS/NAME` says which."""
+Declared by the transports with their default options, and proven by the conformance kit. What a Trigger or Relay needs is had natively,
+emulated at a price, or refused by `lint` (MG033): `mesh-gateway describe trigger NS/NAME` (or `relay`) says which."""
 
 CAPABILITY_WORDS = """\
 - ordering: within which bounds the order of publishing is that of receiving.
@@ -253,7 +254,7 @@ CAPABILITY_WORDS = """\
   than 30 s is parked.
 - delay: the longest that an event given back can wait, in seconds. lease: seconds for which an event may be held; what has to
   wait longer is parked.
-- groups: whether a Trigger may have a reader of its own. seek: where such a reader may begin besides latest and earliest.
+- groups: whether a Trigger may have a reader of its own; a Relay has its events copied where there is none. seek: where such a reader may begin besides latest and earliest.
 - dedup: seconds for which a second publish of the same source and id is dropped. With `fifo: true`, SQS has ordering by key and
   dedup of 300."""
 

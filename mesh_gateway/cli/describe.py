@@ -1,4 +1,4 @@
-"""`describe`: a kind of transport, or a trigger with everything that is inherited filled in."""
+"""`describe`: a kind of transport, or a trigger or relay with everything that is inherited filled in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,7 +15,7 @@ from mesh_gateway.cli.exits import CheckFailed
 from mesh_gateway.cli.output import clean, document, duration, table
 
 if TYPE_CHECKING:
-    from mesh_gateway.topology.spec import TransportSpec, TriggerSpec
+    from mesh_gateway.topology.spec import DeliverySpec, RelaySpec, TransportSpec, TriggerSpec
     from mesh_gateway.transport.hooks import TransportKind
     from mesh_gateway.transport.negotiation import Needs
     from mesh_gateway.transport.plugins import Plugins
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.group("describe")
 def command() -> None:
-    """Describe a kind of transport, or a trigger of the documents."""
+    """Describe a kind of transport, a trigger, or a relay."""
 
 
 @command.command("transport")
@@ -138,25 +138,57 @@ def trigger(trigger: str, files: tuple[str, ...], env_file: Path | None, form: s
 
     plugins = load_plugins()
     spec = documents.spec_of(documents.read(files, env_file, plugins))
-    found = spec.triggers.get(trigger)
-    if found is None:
-        known = ", ".join(spec.triggers) or "none"
-        raise click.BadParameter(
-            f"no trigger {trigger} in the documents; there are: {known}", param_hint="NS/NAME"
-        )
+    found = among(spec.triggers, trigger, "trigger")
     transport = spec.transports[spec.brokers[found.broker].transport]
     told = trigger_facts(found, transport.name, plugins)
     told["needs"] = needs_met(needs_of(found, spec.ingress.max_event_bytes), transport, plugins)
-    if form == "table":
-        for name, value in told.items():
-            if name != "needs":
-                click.echo(f"{name.replace('_', ' '):17} {clean(value)}")
-        table(
-            ("need", "how", "price or way out"),
-            [[one["need"], one["how"], one["says"] or None] for one in told["needs"]],
+    show(told, form)
+
+
+@command.command("relay")
+@click.argument("relay", metavar="NS/NAME", callback=options.broker_name)
+@options.documents
+@options.data_output()
+def relay(relay: str, files: tuple[str, ...], env_file: Path | None, form: str) -> None:
+    """Describe a relay as it will run, with everything that it does not say filled in."""
+    from mesh_gateway.cli import documents
+    from mesh_gateway.topology.needs import needs_of_relay
+    from mesh_gateway.transport.plugins import load_plugins
+
+    plugins = load_plugins()
+    spec = documents.spec_of(documents.read(files, env_file, plugins))
+    found = among(spec.relays, relay, "relay")
+    transport = spec.transports[spec.brokers[found.broker].transport]
+    told = relay_facts(found, transport.name, plugins)
+    told["needs"] = needs_met(needs_of_relay(found, spec.ingress.max_event_bytes), transport, plugins)
+    show(told, form)
+
+
+T = TypeVar("T")
+
+
+def among(found: Mapping[str, T], name: str, what: str) -> T:
+    """The one of this name. Raises a usage error that lists those there are."""
+    if name not in found:
+        known = ", ".join(found) or "none"
+        raise click.BadParameter(
+            f"no {what} {name} in the documents; there are: {known}", param_hint="NS/NAME"
         )
-    else:
+    return found[name]
+
+
+def show(told: Mapping[str, Any], form: str) -> None:
+    """Facts as lines with the needs as a table below, or as data."""
+    if form != "table":
         document(told, form)
+        return
+    for name, value in told.items():
+        if name != "needs":
+            click.echo(f"{name.replace('_', ' '):17} {clean(value)}")
+    table(
+        ("need", "how", "price or way out"),
+        [[one["need"], one["how"], one["says"] or None] for one in told["needs"]],
+    )
 
 
 def needs_met(needs: Needs, transport: TransportSpec, plugins: Plugins) -> list[dict[str, str]]:
@@ -174,15 +206,15 @@ def trigger_facts(trigger: TriggerSpec, transport: str, plugins: Plugins) -> dic
     from mesh_gateway.cli import documents
     from mesh_gateway.filters.dialects import parse
 
-    custom = {name: kind.compile for name, kind in plugins.filters.items()}
     how = trigger.delivery
+    filter = parse(trigger.filters, trigger.filter_attributes, dialects(plugins))
     return {
         "trigger": trigger.key,
         "broker": trigger.broker,
         "transport": transport,
         "read": trigger.read,
         "start": trigger.start.at if trigger.read == "dedicated" else None,
-        "filter": parse(trigger.filters, trigger.filter_attributes, custom).describe() or "everything",
+        "filter": filter.describe() or "everything",
         "order": trigger.order,
         "parallelism": trigger.parallelism,
         "window": f"{trigger.window_events} events, {trigger.window_bytes} bytes",
@@ -192,6 +224,39 @@ def trigger_facts(trigger: TriggerSpec, transport: str, plugins: Plugins) -> dic
         "replies": "accepted" if trigger.replies else "ignored",
         "timeout": duration(how.timeout),
         "retry": how.retry,
-        "backoff": f"{how.backoff_policy}, {duration(how.backoff_delay)}, at most {duration(how.backoff_max)}",
+        "backoff": backoff(how),
         "dead_letters": documents.dead_letters(how),
     }
+
+
+def relay_facts(relay: RelaySpec, transport: str, plugins: Plugins) -> dict[str, Any]:
+    """The same of a relay."""
+    from mesh_gateway.cli import documents
+    from mesh_gateway.filters.dialects import parse
+
+    how = relay.delivery
+    return {
+        "relay": relay.key,
+        "broker": relay.broker,
+        "transport": transport,
+        "start": relay.start.at,
+        "filter": parse(relay.filters, (), dialects(plugins)).describe() or "everything",
+        "to": documents.destination(relay.destination),
+        "credentials": documents.credentials(relay.destination),
+        "rate": "as fast as it goes" if relay.rate is None else f"{relay.rate:g} events a second",
+        "compression": relay.compression,
+        "timeout": duration(how.timeout),
+        "retry": how.retry,
+        "backoff": backoff(how),
+        "dead_letters": documents.dead_letters(how),
+    }
+
+
+def dialects(plugins: Plugins) -> dict[str, Any]:
+    """The filter dialects of plugins."""
+    return {name: kind.compile for name, kind in plugins.filters.items()}
+
+
+def backoff(how: DeliverySpec) -> str:
+    """`exponential, 200 ms, at most 1 h`."""
+    return f"{how.backoff_policy}, {duration(how.backoff_delay)}, at most {duration(how.backoff_max)}"

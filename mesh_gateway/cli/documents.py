@@ -12,7 +12,7 @@ from mesh_gateway.cli.options import DEFAULT_FILE
 from mesh_gateway.cli.output import notice
 from mesh_gateway.topology.faults import Severity, render
 from mesh_gateway.topology.kinds import Kinds
-from mesh_gateway.topology.load import Loaded, Source, load
+from mesh_gateway.topology.load import Loaded, Source, load, load_each
 from mesh_gateway.topology.spec import (
     BrokerDestination,
     DeliverySpec,
@@ -32,19 +32,36 @@ def read(
     partial: bool = False,
 ) -> Loaded:
     """Load what `-f` names; without `-f`, the `mesh.yaml` of this directory."""
-    if not files:
-        if not Path(DEFAULT_FILE).is_file():
-            raise click.UsageError(
-                f"give the documents with -f; there is no {DEFAULT_FILE} here (mesh-gateway init writes one)"
-            )
-        files = (DEFAULT_FILE,)
     return load(
-        Source.from_paths(files),
+        Source.from_paths(_named(files)),
         environment=environment(env_file),
         kinds=Kinds.of(plugins),
         strict=strict,
         partial=partial,
     )
+
+
+def read_each(
+    files: tuple[str, ...], env_file: Path | None, plugins: Plugins, *, strict: bool, partial: bool
+) -> list[Loaded]:
+    """The same for several gateways: each `-f` is one, if more than one of them has a Gateway document."""
+    return load_each(
+        [Source.from_paths([file]) for file in _named(files)],
+        environment=environment(env_file),
+        kinds=Kinds.of(plugins),
+        strict=strict,
+        partial=partial,
+    )
+
+
+def _named(files: tuple[str, ...]) -> tuple[str, ...]:
+    if files:
+        return files
+    if not Path(DEFAULT_FILE).is_file():
+        raise click.UsageError(
+            f"give the documents with -f; there is no {DEFAULT_FILE} here (mesh-gateway init writes one)"
+        )
+    return (DEFAULT_FILE,)
 
 
 def spec_of(loaded: Loaded, *, show: tuple[Severity, ...] = ("error",)) -> GatewaySpec:
@@ -83,6 +100,14 @@ def destination(to: Destination) -> str:
     if isinstance(to, HttpDestination):
         return to.url
     return f"broker {to.broker}" if isinstance(to, BrokerDestination) else to.uri
+
+
+def credentials(to: Destination) -> str:
+    """By what the other side knows who sends; never the credential itself."""
+    if not isinstance(to, HttpDestination):
+        return "none needed"
+    named = [("bearer", to.bearer), ("client certificate", to.client_certificate)]
+    return ", ".join(name for name, value in named if value is not None) or "none"
 
 
 def delivery(how: DeliverySpec) -> str:

@@ -14,7 +14,7 @@ from mesh_gateway.cli import options
 @options.documents
 @options.output("mermaid", "dot", "json")
 def command(files: tuple[str, ...], env_file: Path | None, form: Literal["mermaid", "dot", "json"]) -> None:
-    """Draw brokers, triggers and subscribers.
+    """Draw brokers, triggers, relays and subscribers.
 
     Mermaid pastes into a pull request; dot is for Graphviz. Without -f, mesh.yaml is drawn.
     """

@@ -28,7 +28,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "init": "Write a commented mesh.yaml to begin with.",
         "lint": "Show every fault of every document in one pass.",
         "explain": "Say which triggers take an event, and which clause refuses it.",
-        "graph": "Draw brokers, triggers and subscribers.",
+        "graph": "Draw brokers, triggers, relays and subscribers.",
         "schema": "Print the JSON Schema of the documents, for editors.",
     },
     "Events": {
@@ -41,8 +41,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "healthcheck": "Ask whether the gateway lives (or is ready).",
     },
     "What there is": {
-        "list": "List transports, filters, sinks or kinds of document.",
-        "describe": "Describe a kind of transport, or a trigger of the documents.",
+        "list": "List transports, filters, sinks, kinds of document, or relays.",
+        "describe": "Describe a kind of transport, a trigger, or a relay.",
         "plugins": "Show the plugins that were found, and check them.",
         "help": "Explain a verb, or an error code such as MG011.",
         "completion": "Print the completion script of a shell.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,16 @@ Examples:
   mesh-gateway lint -f mesh.yaml
   kubectl get broker,trigger -A -o yaml | mesh-gateway lint -f -
   mesh-gateway lint -f mesh/ --strict -o github        # annotations in a pull request
+  mesh-gateway lint -f eu/ -f us/                      # two gateways, and what leads from one to the other
 """
 
 
 @click.command("lint", epilog=EXAMPLES)
 @options.documents
 @click.option("--strict", is_flag=True, help="Unknown fields and kinds of Knative are errors too.")
-@click.option("--partial", is_flag=True, help="A Trigger's Broker may be in files that are not here.")
+@click.option(
+    "--partial", is_flag=True, help="The Broker of a Trigger or Relay may be in files that are not here."
+)
 @click.option(
     "--connect",
     is_flag=True,
@@ -40,6 +44,9 @@ def command(
 ) -> None:
     """Show every fault of every document in one pass.
 
+    Where more than one -f has a Gateway document, each is a gateway by itself, and relays between them are
+    followed: rings of relays are found over all of them.
+
     The exit code is 78 if there are errors, 1 if a check of --connect fails, else 0. Without -f,
     mesh.yaml is read. `mesh-gateway help CODE` explains a code.
     """
@@ -48,30 +55,38 @@ def command(
     from mesh_gateway.transport.plugins import load_plugins
 
     plugins = load_plugins()
-    loaded = documents.read(files, env_file, plugins, strict=strict, partial=partial)
-    if loaded.faults or form == "json":
-        click.echo(
-            render(loaded.faults, "json" if form == "json" else "github" if form == "github" else "text")
-        )
-    notice(summary(loaded.faults, loaded.spec))
-    if loaded.errors:
+    loaded = documents.read_each(files, env_file, plugins, strict=strict, partial=partial)
+    faults = [fault for one in loaded for fault in one.faults]
+    specs = [one.spec for one in loaded if one.spec is not None]
+    if faults or form == "json":
+        click.echo(render(faults, "json" if form == "json" else "github" if form == "github" else "text"))
+    notice(summary(faults, specs if len(specs) == len(loaded) else []))
+    if len(specs) < len(loaded):
         raise SystemExit(Exit.BAD_CONFIGURATION)
-    if connect and loaded.spec is not None:
+    if connect:
         from mesh_gateway.cli.connect import reachable
 
-        if not reachable(loaded.spec, plugins):
+        answers = [reachable(spec, plugins) for spec in specs]
+        if not all(answers):
             raise SystemExit(Exit.CHECK_FAILED)
 
 
-def summary(faults: tuple[Fault, ...], spec: GatewaySpec | None) -> str:
-    """`2 errors, 1 warning`, or what is fine."""
+def summary(faults: Sequence[Fault], specs: Sequence[GatewaySpec]) -> str:
+    """`2 errors, 1 warning`, or what is fine; without specs, only what is not."""
     counts = Counter(fault.severity for fault in faults)
     told = ", ".join(
         f"{count} {severity}{'' if count == 1 else 's'}"
         for severity in ("error", "warning", "notice")
         if (count := counts[severity])
     )
-    if spec is None:
+    if not specs:
         return told
-    what = f"{len(spec.brokers)} broker(s), {len(spec.triggers)} trigger(s)"
-    return f"ok: {what}" + (f", {told}" if told else "")
+    gateways = [f"{len(specs)} gateways"] if len(specs) > 1 else []
+    relays = sum(len(spec.relays) for spec in specs)
+    what = [
+        *gateways,
+        f"{sum(len(spec.brokers) for spec in specs)} broker(s)",
+        f"{sum(len(spec.triggers) for spec in specs)} trigger(s)",
+        *([f"{relays} relay(s)"] if relays else []),
+    ]
+    return f"ok: {', '.join(what)}" + (f", {told}" if told else "")

@@ -1,6 +1,8 @@
-"""`list`: what documents may name."""
+"""`list`: what documents may name, and the relays of documents."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import click
 
@@ -8,6 +10,9 @@ from mesh_gateway.cli import options
 from mesh_gateway.cli.output import rows
 
 NOUNS = ("transports", "filters", "sinks", "kinds")
+"""What documents may name."""
+OF_DOCUMENTS = ("relays",)
+"""What stands in documents."""
 
 DIALECTS = {
     "exact": "attributes equal these values",
@@ -27,15 +32,41 @@ SINKS = {
 
 
 @click.command("list")
-@click.argument("noun", type=click.Choice(NOUNS), required=False)
+@click.argument("noun", type=click.Choice((*NOUNS, *OF_DOCUMENTS)), required=False)
+@options.documents
 @options.data_output()
-def command(noun: str | None, form: str) -> None:
-    """List transports, filters, sinks or kinds of document.
+def command(noun: str | None, files: tuple[str, ...], env_file: Path | None, form: str) -> None:
+    """List transports, filters, sinks, kinds of document, or relays.
 
-    Without a noun, all of them: what is built in, and what the installed plugins bring.
+    Without a noun, everything that documents may name: what is built in, and what the installed plugins bring. Only
+    relays are read from -f.
     """
+    if noun in OF_DOCUMENTS:
+        rows(relays(files, env_file), ("relay", "broker", "filter", "to", "credentials"), form)
+        return
     found = [item for name in ([noun] if noun else NOUNS) for item in items(name)]
     rows(found, ("what", "name", "summary"), form)
+
+
+def relays(files: tuple[str, ...], env_file: Path | None) -> list[dict[str, str]]:
+    """From where the relays of these documents lead where, and as whom."""
+    from mesh_gateway.cli import documents
+    from mesh_gateway.cli.describe import dialects
+    from mesh_gateway.filters.dialects import parse
+    from mesh_gateway.transport.plugins import load_plugins
+
+    plugins = load_plugins()
+    spec = documents.spec_of(documents.read(files, env_file, plugins))
+    return [
+        {
+            "relay": relay.key,
+            "broker": relay.broker,
+            "filter": parse(relay.filters, (), dialects(plugins)).describe() or "everything",
+            "to": documents.destination(relay.destination),
+            "credentials": documents.credentials(relay.destination),
+        }
+        for relay in spec.relays.values()
+    ]
 
 
 def items(noun: str) -> list[dict[str, str]]:

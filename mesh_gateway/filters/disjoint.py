@@ -1,30 +1,16 @@
-"""Whether two filters can pass the same event; lint uses it to keep quiet about loops that cannot happen."""
+"""Whether filters can pass the same event; lint uses it to keep quiet about loops that cannot happen."""
 
 from __future__ import annotations
 
+from functools import reduce
+
 from mesh_gateway.filters.dialects import Filter
-from mesh_gateway.filters.nodes import Demand
-
-_ORDER = ("exact", "prefix", "suffix", "present")
+from mesh_gateway.filters.normal import ANYTHING, Form, normal_form
 
 
-def disjoint(one: Filter, other: Filter) -> bool:
-    """True only if it is certain that no event passes both."""
-    return any(_exclude(a, b) for a in one.demands() for b in other.demands() if a[1] == b[1])
+def disjoint(*filters: Filter) -> bool:
+    """True only if it is certain that no event passes all of them.
 
-
-def _exclude(a: Demand, b: Demand) -> bool:
-    """Two demands on one attribute that no value meets."""
-    (first, _, wanted), (second, _, other) = sorted((a, b), key=lambda demand: _ORDER.index(demand[0]))
-    match (first, second):
-        case ("exact", "exact"):
-            return wanted != other
-        case ("exact", "prefix"):
-            return not wanted.startswith(other)
-        case ("exact", "suffix"):
-            return not wanted.endswith(other)
-        case ("prefix", "prefix"):
-            return not wanted.startswith(other) and not other.startswith(wanted)
-        case ("suffix", "suffix"):
-            return not wanted.endswith(other) and not other.endswith(wanted)
-    return False
+    All at once: three filters can be compatible two by two, and impossible together.
+    """
+    return not reduce(Form.meet, map(normal_form, filters), ANYTHING)

@@ -1,7 +1,7 @@
 """The clauses of a filter: what each means, what it reads, and what it demands.
 
 Compiled, a clause is a pure function of an event that never raises. `demands` are comparisons without
-which the clause cannot hold: the index files filters under them, and lint compares them. Every
+which the clause cannot hold: the index files filters under them. Every
 clause knows its place in the document (`filters[0].all[1]`), for `explain.py`.
 """
 

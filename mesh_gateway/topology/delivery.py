@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from mesh_gateway.topology import documents
+from mesh_gateway.topology import parts
 from mesh_gateway.topology.destinations import Addresses
 from mesh_gateway.topology.faults import Path
 from mesh_gateway.topology.resources import Resource
@@ -27,7 +27,7 @@ PATH: Path = ("spec", "delivery")
 
 
 def delivery_spec(
-    found: documents.Delivery, resource: Resource, addresses: Addresses, missing: DeliverySpec = UNSAID
+    found: parts.Delivery, resource: Resource, addresses: Addresses, missing: DeliverySpec = UNSAID
 ) -> DeliverySpec:
     """The delivery that `resource` spells out; what it leaves open is as in `missing`."""
     sink = found.dead_letter_sink

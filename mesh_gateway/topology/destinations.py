@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from mesh_gateway.delivery import guard
-from mesh_gateway.topology import documents
+from mesh_gateway.topology import parts
 from mesh_gateway.topology.documents import EVENTING, OURS
 from mesh_gateway.topology.faults import Path, Severity
 from mesh_gateway.topology.knative import SERVICES
@@ -50,7 +50,7 @@ class Addresses:
     """There are more files than these, so what is not here may be there."""
     _hosts: set[str] = field(default_factory=set)
 
-    def resolve(self, found: documents.Destination, resource: Resource, path: Path) -> Destination | None:
+    def resolve(self, found: parts.Destination, resource: Resource, path: Path) -> Destination | None:
         """What the destination at `path` of `resource` means; None after noting why it means nothing."""
         for name, value in (("audience", found.audience), ("ref", found.ref and found.ref.address)):
             if value is not None:
@@ -64,7 +64,7 @@ class Addresses:
             resource.fault(error.code, (*path, *error.path), str(error), severity=severity)
             return None
 
-    def _destination(self, found: documents.Destination, namespace: str) -> Destination | None:
+    def _destination(self, found: parts.Destination, namespace: str) -> Destination | None:
         if found.ref is None:
             return self._uri(found)
         base = self._ref(found.ref, namespace, secure=found.ca_certs is not None)
@@ -72,7 +72,7 @@ class Addresses:
             base = self._below(base, found.uri)
         return self._trusting(base, found.ca_certs) if isinstance(base, HttpDestination) else base
 
-    def _uri(self, found: documents.Destination) -> Destination:
+    def _uri(self, found: parts.Destination) -> Destination:
         uri = found.uri or ""
         scheme = uri.partition(":")[0].lower()
         if scheme == DISPLAY or scheme in self.schemes:
@@ -89,7 +89,7 @@ class Addresses:
         except Unreadable as error:
             raise Unresolvable("MG026", str(error), "CACerts") from error
 
-    def _ref(self, ref: documents.Reference, namespace: str, *, secure: bool) -> Destination | None:
+    def _ref(self, ref: parts.Reference, namespace: str, *, secure: bool) -> Destination | None:
         key = f"{ref.namespace or namespace}/{ref.name}"
         match self._kind(ref):
             case "Broker":
@@ -105,7 +105,7 @@ class Addresses:
         self.check(url, "ref")
         return HttpDestination(url)
 
-    def _kind(self, ref: documents.Reference) -> str:
+    def _kind(self, ref: parts.Reference) -> str:
         group = ref.group or (ref.api_version or "").rpartition("/")[0]
         given = bool(ref.group or ref.api_version)
         for kind, groups in _GROUPS.items():

@@ -55,7 +55,7 @@ CODES: Mapping[str, Code] = {
     "MG030": Code("warning", "an expression reads otherwise than it looks"),
     "MG031": Code("error", "a filter is wrong"),
     "MG032": Code("notice", "both filters and filter are given; filters counts"),
-    "MG033": Code("error", "the transport cannot do what the trigger needs"),
+    "MG033": Code("error", "the transport cannot do what a trigger or relay needs"),
     "MG034": Code("warning", "a transport stores smaller events than the gateway accepts"),
     # The mesh as a whole
     "MG040": Code("warning", "events can go round in a loop"),
@@ -66,6 +66,7 @@ CODES: Mapping[str, Code] = {
     "MG044": Code("error", "a peer is known by a certificate that nobody is asked for"),
     "MG045": Code("warning", "a token travels in the clear"),
     "MG046": Code("warning", "a relay has no credential"),
+    "MG047": Code("notice", "relays lead round in a ring"),
     "MG048": Code("error", "two gateways have one name"),
     # The gateway
     "MG050": Code("error", "the admin listener is open to others and has no token"),

@@ -1,4 +1,4 @@
-"""The mesh as a picture: brokers, triggers with their filters, where events and dead letters go."""
+"""The mesh as a picture: brokers, triggers and relays with their filters, where events and dead letters go."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, assert_never
 
 from mesh_gateway.filters.dialects import DIALECTS, parse
+from mesh_gateway.topology.reach import Site, reached
 from mesh_gateway.topology.spec import (
     BrokerDestination,
     Destination,
     GatewaySpec,
     HttpDestination,
+    RelaySpec,
     TriggerSpec,
 )
 
@@ -31,18 +33,20 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """From a broker to a destination, by a trigger."""
+    """From a broker to a destination, by a trigger or a relay; the other one's name is empty."""
 
     source: str
     target: str
     trigger: str
     label: str
-    kind: Literal["delivery", "dead letter"]
+    kind: Literal["delivery", "relay", "dead letter"]
+    relay: str = ""
 
 
 def render(spec: GatewaySpec, format: Literal["mermaid", "dot", "json"] = "mermaid") -> str:
     """The graph as text that other tools draw, or as JSON."""
     edges = [edge for trigger in spec.triggers.values() for edge in _edges(trigger)]
+    edges += [edge for relay in spec.relays.values() for edge in _links(relay, spec)]
     nodes = {key: Node(key, key.removeprefix("broker "), "broker") for key in map(_broker, spec.brokers)}
     for edge in edges:
         nodes.setdefault(edge.target, Node(edge.target, edge.target, "destination"))
@@ -68,9 +72,21 @@ def _edges(trigger: TriggerSpec) -> Iterator[Edge]:
         yield Edge(source, _target(sink), trigger.key, "dead letters", "dead letter")
 
 
-def _filter(trigger: TriggerSpec) -> str:
-    dialects = {name: _anything for name in _names(trigger.filters) if name not in DIALECTS}
-    text = parse(trigger.filters, trigger.filter_attributes, dialects).describe() or "everything"
+def _links(relay: RelaySpec, spec: GatewaySpec) -> Iterator[Edge]:
+    source, target = _broker(relay.broker), _target(relay.destination)
+    if isinstance(relay.destination, HttpDestination):
+        own = reached(relay.destination.url, 0, [Site.of(spec)])
+        target = _broker(own[0].broker) if own else target
+    yield Edge(source, target, "", _filter(relay), "relay", relay.key)
+    sink = relay.delivery.dead_letter_sink
+    if sink is not None:
+        yield Edge(source, _target(sink), "", "dead letters", "dead letter", relay.key)
+
+
+def _filter(spec: TriggerSpec | RelaySpec) -> str:
+    dialects = {name: _anything for name in _names(spec.filters) if name not in DIALECTS}
+    attributes = spec.filter_attributes if isinstance(spec, TriggerSpec) else ()
+    text = parse(spec.filters, attributes, dialects).describe() or "everything"
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
 
 
@@ -102,6 +118,10 @@ def _target(destination: Destination) -> str:
     return destination.url if isinstance(destination, HttpDestination) else destination.uri
 
 
+ARROWS = {"delivery": "-->", "relay": "==>", "dead letter": "-.->"}
+STYLES = {"delivery": "", "relay": ", style=bold", "dead letter": ", style=dashed"}
+
+
 def _mermaid(nodes: Mapping[str, Node], edges: list[Edge]) -> str:
     ids = {key: f"n{i}" for i, key in enumerate(nodes)}
     lines = ["flowchart LR"]
@@ -109,7 +129,7 @@ def _mermaid(nodes: Mapping[str, Node], edges: list[Edge]) -> str:
         opening, closing = ("([", "])") if node.kind == "broker" else ("[", "]")
         lines.append(f'  {ids[key]}{opening}"{_escaped(node.label)}"{closing}')
     for edge in edges:
-        arrow = "-.->" if edge.kind == "dead letter" else "-->"
+        arrow = ARROWS[edge.kind]
         text = _escaped(f"{_short(edge)}: {edge.label}")
         lines.append(f'  {ids[edge.source]} {arrow}|"{text}"| {ids[edge.target]}')
     return "\n".join(lines)
@@ -129,9 +149,10 @@ def _dot(nodes: Mapping[str, Node], edges: list[Edge]) -> str:
         shape = "ellipse" if node.kind == "broker" else "box"
         lines.append(f"  {_quoted(key)} [label={_quoted(node.label)}, shape={shape}];")
     for edge in edges:
-        style = ", style=dashed" if edge.kind == "dead letter" else ""
         label = _quoted(f"{_short(edge)}: {edge.label}")
-        lines.append(f"  {_quoted(edge.source)} -> {_quoted(edge.target)} [label={label}{style}];")
+        lines.append(
+            f"  {_quoted(edge.source)} -> {_quoted(edge.target)} [label={label}{STYLES[edge.kind]}];"
+        )
     return "\n".join([*lines, "}"])
 
 
@@ -142,4 +163,6 @@ def _quoted(text: str) -> str:
 
 
 def _short(edge: Edge) -> str:
+    if edge.relay:
+        return f"relay {edge.relay.partition('/')[2]}"
     return edge.trigger.partition("/")[2]

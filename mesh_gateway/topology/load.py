@@ -10,16 +10,17 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from mesh_gateway.topology import yaml
+from mesh_gateway.topology import cycles, yaml
 from mesh_gateway.topology.faults import Fault, Faults, Place
 from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.resolve import resolve
 from mesh_gateway.topology.resources import Resource, read
-from mesh_gateway.topology.sources import Source
+from mesh_gateway.topology.sources import Source, once
 from mesh_gateway.topology.spec import GatewaySpec
 
-__all__ = ["Kinds", "Loaded", "Source", "load"]
+__all__ = ["Kinds", "Loaded", "Source", "load", "load_each"]
 
 DIGEST = 12
 """Hexadecimal digits: enough to tell the documents of one gateway apart, short enough for a log line."""
@@ -51,6 +52,51 @@ def load(
     `strict`: warnings are errors. `partial`: these are not all files, so a Broker or Endpoint that is not here
     is a warning, and the Trigger that needs it is left out.
     """
+    documents = _read(sources, environment)
+    return _judged(_resolved(documents, environment, kinds, partial=partial), strict=strict)
+
+
+def load_each(
+    groups: Sequence[Sequence[Source]],
+    *,
+    environment: Mapping[str, str],
+    kinds: Kinds,
+    strict: bool = False,
+    partial: bool = False,
+) -> list[Loaded]:
+    """Read the documents of several gateways, each group by itself, and look at what leads from one to another.
+
+    Where at most one group has a Gateway document, all are one gateway: one load.
+    """
+    several = [_read(sources, environment) for sources in groups]
+    if sum(one.gateway is not None for one in several) < 2:
+        sources = once([source for group in groups for source in group])
+        return [load(sources, environment=environment, kinds=kinds, strict=strict, partial=partial)]
+    resolved = [_resolved(one, environment, kinds, partial=partial) for one in several]
+    _check_names([one for one in resolved if one.read.gateway is not None])
+    cycles.check([one.part for one in resolved], across=True)
+    return [_judged(one, strict=strict) for one in resolved]
+
+
+class _Read(NamedTuple):
+    """What stands in some files. The faults may still grow."""
+
+    sources: Sequence[Source]
+    resources: Sequence[Resource]
+    faults: Faults
+
+    @property
+    def gateway(self) -> Resource | None:
+        return next((one for one in self.resources if one.kind == "Gateway"), None)
+
+
+class _Resolved(NamedTuple):
+    read: _Read
+    spec: GatewaySpec
+    part: cycles.Part
+
+
+def _read(sources: Sequence[Source], environment: Mapping[str, str]) -> _Read:
     faults = Faults()
     resources = [
         resource
@@ -61,11 +107,35 @@ def load(
     if not resources and not faults.found:
         where = ", ".join(source.name for source in sources) or "nothing given"
         faults.add("MG008", Place(sources[0].name if sources else "-"), f"no documents to serve ({where})")
-    resources = _once(resources)
-    spec = replace(resolve(resources, environment, kinds, partial=partial), digest=_digest(resources))
-    found = _ordered([_judged(fault, strict=strict) for fault in faults.found], sources)
+    return _Read(sources, _once(resources), faults)
+
+
+def _resolved(read: _Read, environment: Mapping[str, str], kinds: Kinds, *, partial: bool) -> _Resolved:
+    return _Resolved(read, *resolve(read.resources, environment, kinds, partial=partial))
+
+
+def _check_names(several: Sequence[_Resolved]) -> None:
+    """Each gateway has a name of its own: by it others see that they have had an event."""
+    seen: dict[str, Resource] = {}
+    for one in several:
+        cluster, gateway = one.spec.cluster, one.read.gateway
+        assert gateway is not None, "only those with a document are asked"
+        first = seen.setdefault(cluster, gateway)
+        if first is not gateway:
+            message = (
+                f"the Gateway at {first.place} is {cluster!r} too: events of the one would be taken for "
+                "ones that the other has had already; give one of the two another name"
+            )
+            gateway.fault("MG048", ("spec", "cluster"), message)
+
+
+def _judged(resolved: _Resolved, *, strict: bool) -> Loaded:
+    """The faults in order, and the spec if none of them is an error."""
+    sources, resources, faults = resolved.read
+    found = _ordered([_severe(fault, strict=strict) for fault in faults.found], sources)
     failed = any(fault.severity == "error" for fault in found)
-    return Loaded(None if failed else spec, found, tuple(resources))
+    spec = None if failed else replace(resolved.spec, digest=_digest(resources))
+    return Loaded(spec, found, tuple(resources))
 
 
 def _once(resources: Sequence[Resource]) -> list[Resource]:
@@ -86,7 +156,7 @@ def _once(resources: Sequence[Resource]) -> list[Resource]:
     return list(seen.values())
 
 
-def _judged(fault: Fault, *, strict: bool) -> Fault:
+def _severe(fault: Fault, *, strict: bool) -> Fault:
     """Strict turns warnings into errors, but not what `--partial` allows."""
     if strict and fault.severity == "warning" and fault.code not in ("MG020", "MG021"):
         return replace(fault, severity="error")

@@ -1,4 +1,4 @@
-"""What triggers need of their transports, held against what those declare."""
+"""What triggers and relays need of their transports, held against what those declare."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mesh_gateway.topology.annotations import PREFIX
 from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.knative import KAFKA_ORDER, RABBITMQ_PARALLELISM
 from mesh_gateway.topology.resources import Resource
-from mesh_gateway.topology.spec import BrokerSpec, TransportSpec, TriggerSpec
+from mesh_gateway.topology.spec import BrokerSpec, RelaySpec, TransportSpec, TriggerSpec
 from mesh_gateway.transport.contract import Capabilities
 from mesh_gateway.transport.negotiation import Needs, declared, negotiate
 
@@ -28,6 +28,11 @@ def needs_of(trigger: TriggerSpec, event_bytes: int = 0) -> Needs:
         longest_wait=policy.longest(),
         event_bytes=event_bytes,
     )
+
+
+def needs_of_relay(relay: RelaySpec, event_bytes: int = 0) -> Needs:
+    """The same of a relay."""
+    return Needs(start=relay.start.at, event_bytes=event_bytes, relay=True)
 
 
 ASKED: Mapping[str, tuple[str, ...]] = {
@@ -72,6 +77,19 @@ def check(triggers: Mapping[str, TriggerSpec], resources: Mapping[str, Resource]
                 asked = next(one for one in ASKED[finding.of] if one in resource.annotations)
                 message = f"{finding.need} on transport {name}: {finding.says}"
                 resource.fault("MG033", ("metadata", "annotations", asked), message)
+
+
+def check_relays(relays: Mapping[str, RelaySpec], resources: Mapping[str, Resource], offers: Offers) -> None:
+    """The same for the start of a Relay, which is all that it may ask for."""
+    for key, relay in relays.items():
+        offer = offers.of(relay.broker)
+        if offer is None:
+            continue
+        name, can = offer
+        for finding in negotiate(needs_of_relay(relay), can):
+            if finding.how == "refused" and finding.of == "start":
+                message = f"{finding.need} on transport {name}: {finding.says}"
+                resources[key].fault("MG033", ("spec", "start"), message)
 
 
 def check_size(document: Resource | None, event_bytes: int | None, offers: Offers) -> None:

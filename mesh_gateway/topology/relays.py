@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from mesh_gateway.filters.dialects import Filter
-from mesh_gateway.topology import documents
+from mesh_gateway.topology import documents, parts
 from mesh_gateway.topology.annotations import check
 from mesh_gateway.topology.delivery import PATH, delivery_spec
 from mesh_gateway.topology.destinations import Addresses
@@ -107,7 +107,7 @@ class Reader:
                 return replace(destination, replies=False)
         return None
 
-    def _given(self, auth: documents.Auth, resource: Resource) -> Credentials | None:
+    def _given(self, auth: parts.Auth, resource: Resource) -> Credentials | None:
         """The relay's own credentials; None when it has none."""
         if auth.bearer is None and auth.client_certificate is None:
             return None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
 from mesh_gateway.filters.dialects import Filter
-from mesh_gateway.topology import documents, lint, needs, relays
+from mesh_gateway.topology import cycles, documents, lint, needs, relays
 from mesh_gateway.topology.delivery import INSTALLED, delivery_spec
 from mesh_gateway.topology.destinations import Addresses, Unresolvable, service_url
 from mesh_gateway.topology.endpoints import endpoint
@@ -15,16 +16,26 @@ from mesh_gateway.topology.gateway import gateway_spec
 from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.knative import LOOKED_UP
 from mesh_gateway.topology.peers import Ground, peer_specs
+from mesh_gateway.topology.reach import Site
 from mesh_gateway.topology.resources import Resource
 from mesh_gateway.topology.secrets import References
 from mesh_gateway.topology.spec import DeliverySpec, GatewaySpec, RelaySpec, TransportSpec, TriggerSpec
 from mesh_gateway.topology.transports import EMBEDDED, Choice, transport_spec
 from mesh_gateway.topology.triggers import Reader
 
+S = TypeVar("S", bound=TriggerSpec | RelaySpec)
+
+
+class Resolved(NamedTuple):
+    """The spec, and this gateway's part in a picture of several."""
+
+    spec: GatewaySpec
+    part: cycles.Part
+
 
 def resolve(
     resources: Sequence[Resource], environment: Mapping[str, str], kinds: Kinds, *, partial: bool
-) -> GatewaySpec:
+) -> Resolved:
     """The spec of these documents. It is whole only if no error was noted on the way."""
     of = _by_kind(resources)
     references = References(environment, of["Secret"])
@@ -48,17 +59,21 @@ def resolve(
     if document is not None and gateway.delivery is not None:
         default = delivery_spec(gateway.delivery, document, addresses)
     deliveries = {key: _delivery(broker, default, addresses) for key, broker in brokers.items()}
-    triggers, filters = _triggers(of["Trigger"], Reader(brokers, deliveries, addresses, kinds.filters))
-    found_relays, _ = _relays(
-        of["Relay"], relays.Reader(brokers, addresses, kinds.filters, references, spec.ingress)
-    )
-    lint.loops(triggers, filters, of["Trigger"])
+    reader = Reader(brokers, deliveries, addresses, kinds.filters)
+    made = _made(of["Trigger"], reader.trigger)
+    links = relays.Reader(brokers, addresses, kinds.filters, references, spec.ingress)
+    made_relays = _made(of["Relay"], links.relay)
+    triggers = {key: trigger for key, (trigger, _, _) in made.items()}
+    found_relays = {key: relay for key, (relay, _, _) in made_relays.items()}
+    part = cycles.Part(spec.cluster, Site(spec.ingress, brokers), tuple(cycles.hops(made, made_relays)))
+    cycles.check([part])
     lint.own_dead_letters(brokers, deliveries, triggers, of["Trigger"])
     on_transports = {key: choice.broker_spec(broker) for key, broker in brokers.items()}
     offers = needs.Offers(on_transports, found, kinds)
     needs.check(triggers, of["Trigger"], offers)
+    needs.check_relays(found_relays, of["Relay"], offers)
     needs.check_size(document, gateway.ingress.max_event_bytes, offers)
-    return replace(
+    whole = replace(
         spec,
         peers=peers,
         brokers=on_transports,
@@ -66,6 +81,7 @@ def resolve(
         triggers=triggers,
         relays=found_relays,
     )
+    return Resolved(whole, part)
 
 
 def _by_kind(resources: Sequence[Resource]) -> dict[str, dict[str, Resource]]:
@@ -136,25 +152,13 @@ def _delivery(broker: Resource, default: DeliverySpec, addresses: Addresses) -> 
     return default if found is None else delivery_spec(found, broker, addresses)
 
 
-def _relays(
-    resources: Mapping[str, Resource], reader: relays.Reader
-) -> tuple[dict[str, RelaySpec], dict[str, Filter]]:
-    found: dict[str, RelaySpec] = {}
-    filters: dict[str, Filter] = {}
+def _made(
+    resources: Mapping[str, Resource], make: Callable[[Resource], tuple[S, Filter] | None]
+) -> dict[str, tuple[S, Filter, Resource]]:
+    """The specs and filters of those that can run, with their documents."""
+    found: dict[str, tuple[S, Filter, Resource]] = {}
     for key, resource in resources.items():
-        made = reader.relay(resource)
+        made = make(resource)
         if made is not None:
-            found[key], filters[key] = made
-    return found, filters
-
-
-def _triggers(
-    resources: Mapping[str, Resource], reader: Reader
-) -> tuple[dict[str, TriggerSpec], dict[str, Filter]]:
-    triggers: dict[str, TriggerSpec] = {}
-    filters: dict[str, Filter] = {}
-    for key, resource in resources.items():
-        made = reader.trigger(resource)
-        if made is not None:
-            triggers[key], filters[key] = made
-    return triggers, filters
+            found[key] = (*made, resource)
+    return found

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mesh_gateway.topology import fields, knative
-from mesh_gateway.topology.documents import EVENTING, MODELS, OURS, Metadata, Model
+from mesh_gateway.topology.documents import EVENTING, MODELS, OURS, Metadata
 from mesh_gateway.topology.durations import LONGEST_SHOWN
 from mesh_gateway.topology.faults import Faults, Path, Place, Severity, meant
 from mesh_gateway.topology.interpolate import Filled, interpolate
 from mesh_gateway.topology.nodes import Document
+from mesh_gateway.topology.parts import Model
 from mesh_gateway.topology.values import LONGEST_NAME, is_label, is_name
 
 INTERPOLATE = "mesh-gateway.dev/interpolate"

@@ -8,8 +8,9 @@ from pydantic.json_schema import models_json_schema
 
 from mesh_gateway.errors import PluginError
 from mesh_gateway.topology.annotations import TRIGGER
-from mesh_gateway.topology.documents import MODELS, OURS, Model
+from mesh_gateway.topology.documents import MODELS, OURS
 from mesh_gateway.topology.kinds import Kinds
+from mesh_gateway.topology.parts import Model
 from mesh_gateway.topology.resources import INTERPOLATE
 
 REF = "#/$defs/{model}"

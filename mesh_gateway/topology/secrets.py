@@ -9,8 +9,8 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path as FilePath
 
-from mesh_gateway.topology.documents import Certificates, KeyPair, SecretKeyRef, ValueFrom
 from mesh_gateway.topology.faults import Path
+from mesh_gateway.topology.parts import Certificates, KeyPair, SecretKeyRef, ValueFrom
 from mesh_gateway.topology.resources import Resource
 from mesh_gateway.topology.spec import Secret
 

@@ -60,6 +60,11 @@ class Source:
             return cls(str(path), error=(error.strerror or str(error)).lower())
 
 
+def once(sources: Sequence[Source]) -> list[Source]:
+    """Each file once, also when it was named by itself and with its directory."""
+    return list({Path(source.name).resolve(): source for source in reversed(sources)}.values())[::-1]
+
+
 def _inside(path: Path) -> Iterator[Path]:
     """The files of a directory, or the path itself; a directory without any stands for itself."""
     try:

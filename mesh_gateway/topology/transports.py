@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mesh_gateway.errors import PluginError
-from mesh_gateway.topology import documents, fields
+from mesh_gateway.topology import documents, fields, parts
 from mesh_gateway.topology.annotations import check
 from mesh_gateway.topology.documents import OURS
 from mesh_gateway.topology.faults import Path, meant
@@ -105,8 +105,8 @@ class _Secrets:
         return value
 
     def _secret(self, value: Any, path: Path) -> str:
-        source, findings = fields.validate(documents.ValueFrom, value)
-        findings += fields.unknown(documents.ValueFrom, value)
+        source, findings = fields.validate(parts.ValueFrom, value)
+        findings += fields.unknown(parts.ValueFrom, value)
         for finding in findings:
             self._resource.fault(finding.code, (*path, *finding.path), finding.message, key=finding.key)
         secret = None if source is None or findings else self._references.secret(source, self._resource, path)
@@ -170,7 +170,7 @@ class Choice:
             if name in resource.annotations
         )
 
-    def _named(self, config: documents.Reference, resource: Resource) -> str:
+    def _named(self, config: parts.Reference, resource: Resource) -> str:
         if config.api_version is not None and config.api_version != OURS:
             resource.fault("MG010", ("spec", "config", "apiVersion"), f"a Transport is of {OURS}")
         if config.name in self.transports:
@@ -196,7 +196,7 @@ class Choice:
         return None if spec is None else self.kinds.transports.get(spec.kind)
 
     def _config(
-        self, config: documents.Reference, resource: Resource, transport: str, *, chosen: bool
+        self, config: parts.Reference, resource: Resource, transport: str, *, chosen: bool
     ) -> tuple[Options, Secrets] | None:
         """What the transport's plugin makes of the config document of a Knative class, and the Secret it names."""
         kind = self._kind(transport)

@@ -1,4 +1,4 @@
-"""What a trigger needs of its transport: had natively, emulated at a price, or refused with a way out. Pure."""
+"""What a trigger or relay needs of its transport: had natively, emulated at a price, or refused with a way out. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WATERMARK_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What one trigger asks of its transport.
+    """What one trigger or relay asks of its transport.
 
     `longest_wait` is the sum of all waits between attempts in seconds: so long may one event be held.
     `event_bytes` is the largest event that the gateway accepts for its broker.
@@ -32,6 +32,8 @@ class Needs:
     start: str = "latest"
     longest_wait: float = 0.0
     event_bytes: int = 0
+    relay: bool = False
+    """Its events wait here while its target is away: it keeps its own place, whatever others read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,12 @@ def _size(needs: Needs, can: Capabilities) -> Finding | None:
 
 
 def _reading(needs: Needs, can: Capabilities) -> Finding:
-    if not needs.dedicated:
+    if not needs.dedicated and not needs.relay:
         return Finding("read", "read: shared", "native")
-    need = f"read: dedicated, start: {needs.start}"
+    what = "a group of its own" if needs.relay else "read: dedicated"
+    need = f"{what}, start: {needs.start}"
+    if needs.relay and not can.groups:
+        return _copied(need, needs.start)
     if not can.groups:
         return Finding(
             "read",
@@ -93,6 +98,16 @@ def _reading(needs: Needs, can: Capabilities) -> Finding:
     return Finding("read", need, "native")
 
 
+def _copied(need: str, start: str) -> Finding:
+    """A relay without a group: what it wants is copied to a channel of its own by the broker's one reader."""
+    if start in ("timestamp", "position"):
+        return Finding("start", need, "refused", f"the transport cannot begin at a {start}; use latest")
+    price = "what it wants is copied through its own parked channel: one more write for each event"
+    if start == "earliest":
+        price += "; there is nothing from before the first copy"
+    return Finding("read", need, "emulated", price)
+
+
 def _order(needs: Needs, can: Capabilities) -> Finding | None:
     if not needs.ordered:
         return None
@@ -105,7 +120,9 @@ def _order(needs: Needs, can: Capabilities) -> Finding | None:
     return Finding("order", need, "native", "" if can.ordering == "key" else "with one reader at a time")
 
 
-def _waiting(needs: Needs, can: Capabilities) -> Finding:
+def _waiting(needs: Needs, can: Capabilities) -> Finding | None:
+    if needs.relay:
+        return None  # it holds nothing while its target is away
     need = f"retries that wait up to {needs.longest_wait:g} s in all"
     limit = float("inf") if can.lease is None else can.lease
     if can.settle == "watermark":

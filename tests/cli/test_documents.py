@@ -528,3 +528,130 @@ def test_dev_with_documents_shows_what_every_broker_gets(run, mesh: Path, served
     assert {"shop/billing", "shop/audit-eu"} < set(served[0].triggers)
     assert len(served[0].triggers) == 3
     assert served[0].state_directory == Path("kept")
+
+
+# ── several gateways ─────────────────────────────────────────────────────────────────────────
+
+
+def gateway_with_relay(name: str, other: str, filters: str = "[]") -> str:
+    """Gateway `name` with Broker shop/orders, and a Relay of it to that of `other`."""
+    return f"""\
+apiVersion: mesh-gateway.dev/v1alpha1
+kind: Gateway
+metadata: {{name: edge}}
+spec:
+  cluster: {name}
+  ingress: {{url: "https://{name}.example"}}
+  peers: [{{cluster: {other}, bearer: {{valueFrom: {{env: TOKEN}}}}}}]
+---
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {{name: orders, namespace: shop}}
+---
+apiVersion: mesh-gateway.dev/v1alpha1
+kind: Relay
+metadata: {{name: to-{other}, namespace: shop}}
+spec:
+  from: orders
+  to: {{uri: "https://{other}.example/shop/orders"}}
+  auth: {{bearer: {{valueFrom: {{env: TOKEN}}}}}}
+  filters: {filters}
+"""
+
+
+@pytest.fixture
+def two_gateways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """The directories of two gateways that relay to each other."""
+    monkeypatch.setenv("TOKEN", "t0ken")
+    for name, other in (("eu", "us"), ("us", "eu")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mesh.yaml").write_text(gateway_with_relay(name, other))
+    return tmp_path / "eu", tmp_path / "us"
+
+
+def test_two_gateways_are_linted_together(run, two_gateways: tuple[Path, Path]):
+    eu, us = two_gateways
+
+    result = run("lint", "-f", str(eu), "-f", str(us))
+
+    assert result.exit_code == 0
+    assert result.stdout.count("\n") == 1
+    assert (
+        "eu/shop/orders → relay shop/to-us → us/shop/orders → relay shop/to-eu → eu/shop/orders"
+        in result.stdout
+    )
+    assert "ok: 2 gateways, 2 broker(s), 0 trigger(s), 2 relay(s), 1 notice" in result.stderr
+
+
+def test_an_error_in_one_gateway_is_shown_with_the_faults_of_the_other(run, two_gateways: tuple[Path, Path]):
+    eu, us = two_gateways
+    (us / "mesh.yaml").write_text(gateway_with_relay("eu", "us"))
+
+    result = run("lint", "-f", str(eu), "-f", str(us), "-o", "json")
+
+    assert result.exit_code == 78
+    faults = json.loads(result.stdout)
+    assert [fault["code"] for fault in faults if fault["severity"] == "error"] == ["MG048"]
+
+
+def test_several_files_of_one_gateway_are_still_one(run, mesh: Path):
+    gateway, *rest = MESH.split("---\n")
+    (mesh.parent / "gateway.yaml").write_text(gateway)
+    (mesh.parent / "rest.yaml").write_text("---\n".join(rest))
+
+    result = run("lint", "-f", "gateway.yaml", "-f", "rest.yaml")
+
+    assert result.exit_code == 0
+    assert "ok: 1 broker(s), 2 trigger(s)" in result.stderr
+
+
+def test_all_transports_of_all_gateways_are_asked(run, two_gateways: tuple[Path, Path]):
+    eu, us = two_gateways
+
+    result = run("lint", "-f", str(eu), "-f", str(us), "--connect")
+
+    assert result.exit_code == 0
+    assert result.stderr.count("✓ embedded permission") == 2
+
+
+def test_a_relay_is_described_with_its_defaults_and_its_credential_by_name(
+    run, two_gateways: tuple[Path, Path]
+):
+    mesh = str(two_gateways[0])
+
+    told = json.loads(run("describe", "relay", "shop/to-us", "-f", mesh, "-o", "json").stdout)
+
+    assert (told["to"], told["credentials"], told["retry"]) == (
+        "https://us.example/shop/orders",
+        "bearer",
+        10,
+    )
+    assert told["backoff"] == "exponential, 200 ms, at most 1 min"
+    assert {"read", "size"} <= {need["of"] for need in told["needs"]}
+    shown = run("describe", "relay", "shop/to-us", "-f", mesh).stdout
+    assert "a group of its own, start: latest" in shown
+    assert "t0ken" not in shown
+
+
+def test_describe_of_an_absent_relay_lists_those_there_are(run, two_gateways: tuple[Path, Path]):
+    result = run("describe", "relay", "shop/to-eu", "-f", str(two_gateways[0]))
+
+    assert result.exit_code == 2
+    assert "no relay shop/to-eu in the documents; there are: shop/to-us" in result.stderr
+
+
+def test_relays_are_listed(run, two_gateways: tuple[Path, Path]):
+    assert json.loads(run("list", "relays", "-f", str(two_gateways[0]), "-o", "json").stdout) == [
+        {
+            "relay": "shop/to-us",
+            "broker": "shop/orders",
+            "filter": "everything",
+            "to": "https://us.example/shop/orders",
+            "credentials": "bearer",
+        }
+    ]
+    assert run("list", "relays").exit_code == 2
+
+
+def test_the_way_of_a_relay_is_drawn(run, two_gateways: tuple[Path, Path]):
+    assert "==>" in run("graph", "-f", str(two_gateways[0])).stdout

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from mesh_gateway.topology.graph import render
-from tests.topology.harness import BROKER, spec_of, trigger
+from tests.topology.harness import BROKER, relay, spec_of, trigger
 
 SPEC = spec_of(
     BROKER,
@@ -74,3 +74,27 @@ def test_a_dialect_of_a_plugin_is_drawn_by_its_name():
     drawn = render(replace(spec, triggers={custom.key: custom}), "json")
 
     assert "regex" in json.loads(drawn)["edges"][0]["label"]
+
+
+def test_relays_have_arrows_of_their_own_and_lead_to_brokers_where_they_are_known():
+    spec = spec_of(
+        BROKER,
+        BROKER.replace("orders", "audit"),
+        relay("to: {ref: {kind: Broker, name: audit}}, filters: [{exact: {type: a}}]", "copy"),
+        relay("to: {uri: 'http://127.0.0.1:8080/default/audit'}", "own"),
+        relay("to: {uri: 'https://us.example/'}, delivery: {deadLetterSink: {uri: 'http://dls/'}}", "away"),
+    )
+
+    graph = json.loads(render(spec, "json"))
+
+    assert [(edge["relay"], edge["trigger"], edge["target"], edge["kind"]) for edge in graph["edges"]] == [
+        ("default/copy", "", "broker default/audit", "relay"),
+        ("default/own", "", "broker default/audit", "relay"),
+        ("default/away", "", "https://us.example/", "relay"),
+        ("default/away", "", "http://dls/", "dead letter"),
+    ]
+    assert '  n0 ==>|"relay copy: type=a"| n1' in render(spec, "mermaid").splitlines()
+    assert (
+        '  "broker default/orders" -> "https://us.example/" [label="relay away: everything", style=bold];'
+        in render(spec, "dot").splitlines()
+    )

@@ -26,6 +26,7 @@ from tests.topology.harness import (
     said,
     spec_of,
     the_relay,
+    transport,
 )
 
 AUDIT = BROKER.replace("orders", "audit")
@@ -236,3 +237,17 @@ def test_no_credential_stands_in_what_is_shown():
     found = made(TO_US)
 
     assert "t0ken" not in repr(found)
+
+
+ON_CONFIGURED = (
+    BROKER + "spec: {config: {apiVersion: mesh-gateway.dev/v1alpha1, kind: Transport, name: main}}"
+)
+
+
+def test_a_transport_without_groups_is_no_fault_but_a_start_that_it_cannot_seek_is():
+    documents = [transport("kind: configured"), ON_CONFIGURED]
+
+    assert codes(loaded(*documents, relay(TO_US), environment=TOKEN)) == []
+    (fault,) = loaded(*documents, relay(TO_US + ", start: 'position:7'"), environment=TOKEN).faults
+    assert (fault.code, fault.path) == ("MG033", "spec.start")
+    assert fault.message.endswith("on transport main: the transport cannot begin at a position; use latest")

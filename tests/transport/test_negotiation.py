@@ -70,3 +70,21 @@ def test_a_dropped_duplicate_is_told_only_where_a_transport_drops_it():
         finding.says for finding in negotiate(Needs(), Capabilities(dedup=300)) if finding.of == "duplicates"
     ] == ["within 300 s"]
     assert [finding for finding in negotiate(Needs(), Capabilities()) if finding.of == "duplicates"] == []
+
+
+def test_a_relay_has_a_group_of_its_own_or_its_events_copied_and_is_never_refused():
+    [native] = [f for f in negotiate(Needs(relay=True), ALL) if f.of == "read"]
+    [copied] = [f for f in negotiate(Needs(relay=True), Capabilities(groups=False)) if f.of == "read"]
+
+    assert (native.need, native.how) == ("a group of its own, start: latest", "native")
+    assert copied.how == "emulated"
+    assert "one more write for each event" in copied.says
+
+
+def test_what_a_relay_is_to_begin_with_must_be_there():
+    without = Capabilities(groups=False)
+
+    assert how(Needs(relay=True, start="position"), without)["a"] == "refused"
+    assert how(Needs(relay=True, start="timestamp"), Capabilities())["a"] == "refused"
+    [early] = [f for f in negotiate(Needs(relay=True, start="earliest"), without) if f.of == "read"]
+    assert (early.how, "nothing from before" in early.says) == ("emulated", True)
