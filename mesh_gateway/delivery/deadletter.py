@@ -29,11 +29,13 @@ ERROR_DATA_BYTES = 1024
 
 REASON_LENGTH = 256
 
+TRIGGER = "meshtrigger"
+
 ERROR_ATTRIBUTES = (
     "knativeerrordest",
     "knativeerrorcode",
     "knativeerrordata",
-    "meshtrigger",
+    TRIGGER,
     "meshattempts",
     "meshreason",
 )
@@ -47,7 +49,7 @@ def dead_letter(
     attributes = {
         **event.attributes,
         "knativeerrordest": address,
-        "meshtrigger": trigger,
+        TRIGGER: trigger,
         "meshattempts": str(attempts),
         "meshreason": _printable(reason)[:REASON_LENGTH],
     }

@@ -335,6 +335,11 @@ def ids(deliveries: Sequence[Delivery]) -> list[str]:
     return [delivery.event.id for delivery in deliveries]
 
 
+def positions_by_id(deliveries: Sequence[Delivery]) -> dict[str, str]:
+    """Where each of these events lies."""
+    return {delivery.event.id: delivery.position for delivery in deliveries}
+
+
 def at_position(delivery: Delivery) -> Start:
     """Begin with this event."""
     return Start("position", position=delivery.position)

@@ -147,7 +147,10 @@ class Delivery:
     token: Any
     """Opaque to everybody but the subscription that made it."""
     position: str
-    """Where the event lies in its channel; sorts by time within a partition only."""
+    """Names this stored message in its channel: the same whenever and in whichever group it is handed out, also after
+    a crash, and another one for every other message, also for one that holds the same event. By it a redelivery is
+    told from a second copy (a copy taken for a redelivery is delivered twice, a redelivery taken for a copy is lost).
+    Sorts by time within a partition only."""
     key: str | None = None
     """Ordering key where the transport keeps order per key or partition."""
     attempt: int | None = None

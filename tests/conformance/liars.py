@@ -139,6 +139,39 @@ class CountsNothing(Lying):
         return found
 
 
+class Repositioned(Lying):
+    """Says something else than where its events lie."""
+
+    def position(self, delivery: Delivery) -> str:
+        raise NotImplementedError
+
+    async def receive(self, limit: int) -> Sequence[Delivery]:
+        found = await self._honest.receive(limit)
+        for delivery in found:
+            delivery.position = self.position(delivery)
+        return found
+
+
+class CountsWhatItHandsOut(Repositioned):
+    """A delivery tag is no position."""
+
+    handed_out = 0
+
+    def position(self, delivery: Delivery) -> str:
+        self.handed_out += 1
+        return str(self.handed_out)
+
+
+class CallsItByItsReader(Repositioned):
+    def position(self, delivery: Delivery) -> str:
+        return f"{id(self._honest._group)}-{delivery.position}"
+
+
+class CallsItByItsEvent(Repositioned):
+    def position(self, delivery: Delivery) -> str:
+        return delivery.event.id
+
+
 class ClosesOnce(Lying):
     async def close(self) -> None:
         if self._honest._closed:

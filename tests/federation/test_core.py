@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh_gateway.delivery.deadletter import TRIGGER
 from mesh_gateway.errors import InvalidEvent
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
@@ -87,6 +88,16 @@ def test_source_and_id_together_are_the_identity():
 
     assert len(different) == 3
     assert identity(event("c", "/a")) == identity(event("c", "/a", subject="another"))
+
+
+def test_dead_letters_of_one_event_are_different_things():
+    letters = [
+        event(**{TRIGGER: trigger, via.VIA: way})
+        for trigger, way in [("a/b", "eu/ops/dead"), ("a/c", "eu/ops/dead"), ("a/b", "us/ops/dead")]
+    ]
+
+    assert len({identity(one) for one in [event(), *letters]}) == 4
+    assert words(judged(event(), *letters, letters[0])) == [*["accepted"] * 4, "duplicate"]
 
 
 def test_the_window_forgets_what_is_too_old_and_what_is_too_much_and_counts_the_latter():

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from mesh_gateway.errors import TransportError, Unsupported
-from mesh_gateway.testing.harness import Kit, at_position, ids, numbered, series
+from mesh_gateway.testing.harness import Kit, at_position, ids, numbered, positions_by_id, series
 from mesh_gateway.testing.outage import read_on
 from mesh_gateway.transport.contract import EARLIEST, LATEST, SHARED, Start, Transport
 
@@ -177,6 +177,53 @@ class Deliveries:
         await kit.harness.advance(delay)
         if not early:  # else that look took as long as the delay, and it has come rightly
             assert ids(await kit.receive(subscription, 1)) == ["e0"]
+
+    # ── positions ────────────────────────────────────────────────────────────────────────────
+
+    async def test_a_message_keeps_its_position_however_often_it_is_handed_out(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        channel = await kit.channel(transport)
+        await transport.publish(channel, series(5))
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+        first = await kit.receive(subscription, 5)
+        await subscription.release(first)
+        released = await kit.receive(subscription, 5)
+        await subscription.close()
+
+        _, again = await kit.read_anew(channel)
+
+        positions = positions_by_id(first)
+        assert len(set(positions.values())) == 5
+        assert positions_by_id(released) == positions
+        assert positions_by_id(await kit.receive(again, 5)) == positions
+
+    async def test_a_message_has_the_same_position_in_every_group(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        if not transport.capabilities.groups:
+            pytest.skip("only one group, as declared (see the test of two groups)")
+        channel = await kit.channel(transport, "one", "two")
+        await transport.publish(channel, series(5))
+
+        one, two = [
+            positions_by_id(await kit.receive(await transport.subscribe(channel, group, EARLIEST), 5))
+            for group in ("one", "two")
+        ]
+
+        assert one == two
+
+    async def test_two_messages_with_one_event_have_two_positions(self, kit: Kit) -> None:
+        transport = await kit.transport()
+        if transport.capabilities.dedup is not None:
+            pytest.skip("the second one is dropped, as declared")
+        channel = await kit.channel(transport)
+        event = numbered("e", key="k")
+        await transport.publish(channel, [event, event])
+        await transport.publish(channel, [event])
+        subscription = await transport.subscribe(channel, SHARED, EARLIEST)
+
+        found = await kit.receive(subscription, 3)
+
+        assert len({delivery.position for delivery in found}) == 3
 
     # ── groups ───────────────────────────────────────────────────────────────────────────────
 

@@ -10,7 +10,8 @@ import contextlib
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from pamqp import commands
 
@@ -129,7 +130,7 @@ class RabbitSubscription:
                 continue
             at = None if properties.timestamp is None else float(properties.timestamp)
             self._open[tag] = at
-            position = properties.message_id or str(tag)
+            position = properties.message_id or _fingerprint(properties.headers, body)
             found.append(Delivery(event, tag, position, event.attributes.get("partitionkey"), None, at))
         if self._held_back and self._arrived_bytes < HELD_BYTES / 2:
             self._held_back = False
@@ -233,6 +234,14 @@ def _as_letter(channel: str, raw: bytes, body: bytes, why: str) -> Event:
             headers["(content_type)"] = properties.content_type
         message_id = properties.message_id
     if not message_id or not rules.is_text(message_id):
-        # A queue has no offsets: the content itself has to say which message it is.
-        message_id = hashlib.sha256(repr(headers).encode() + body).hexdigest()[:32]
+        message_id = _fingerprint(headers, body)
     return wrapped(body, channel=channel, position=message_id, why=why, headers=headers)
+
+
+def _fingerprint(headers: Mapping[str, Any], body: bytes) -> str:
+    """Which message it is, for one that its publisher gave no id: a queue has no offsets, so the content has to say.
+
+    The same whenever it comes again; two messages with the same content are not told apart.
+    """
+    own = {name: value for name, value in headers.items() if name not in COUNTS}
+    return hashlib.sha256(repr(own).encode() + body).hexdigest()[:32]

@@ -11,7 +11,7 @@ from mesh_gateway_rabbitmq.publisher import Confirming
 from mesh_gateway_rabbitmq.transport import RabbitTransport
 
 from mesh_gateway.errors import ConnectionLost, NotPermitted
-from mesh_gateway.testing.harness import ids, numbered, series
+from mesh_gateway.testing.harness import ids, numbered, positions_by_id, series
 from mesh_gateway.transport.contract import (
     EARLIEST,
     OPERATORS,
@@ -290,6 +290,21 @@ async def test_junk_without_an_id_has_the_same_one_when_it_comes_again(make, ope
     assert len(found) == 3
     assert len({attributes["id"] for attributes in found}) == 2
     assert len({(attributes["id"], attributes["meshheaders"]) for attributes in found}) == 2
+
+
+async def test_an_event_that_its_publisher_gave_no_id_has_the_same_position_when_it_comes_again(
+    transport, operator, queue
+):
+    for id in ("1", "2"):
+        await operator.put(queue, b"{}", headers={f"ce-{k}": v for k, v in {**KNATIVES, "id": id}.items()})
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    first = await receive(subscription, 2)
+    await subscription.release(first)
+
+    again = positions_by_id(await receive(subscription, 2))
+
+    assert again == positions_by_id(first)
+    assert len(set(again.values())) == 2
 
 
 async def test_headers_whose_names_are_no_text_are_junk(transport, queue):
