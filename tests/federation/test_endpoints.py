@@ -125,6 +125,29 @@ async def test_an_endpoint_gets_single_events_again_when_it_is_busy_and_never_th
             assert await dead_letters(gateway) == []
 
 
+async def test_a_relay_whose_target_refuses_everything_for_now_is_not_called_ready(tmp_path: Path):
+    """It says who it is, so to say, and takes nothing: a relay that moves nothing is not running."""
+    busy = True
+
+    def answer(request: Request) -> Answer:
+        return Answer(503 if busy and request.id else 204)
+
+    async with Subscriber(answer) as subscriber:
+        gateway = GatewayProcess(TO_AN_ENDPOINT.format(url=subscriber.url), tmp_path)
+        async with running(gateway):
+            await Producer(gateway.ingress, "/default/b").send(["1"])
+            async with asyncio.timeout(LONG_PATIENCE):
+                while (await relay(gateway, "out"))["failures"].get("unavailable", 0) < 2:
+                    await asyncio.sleep(0.02)
+            seen = [(await relay(gateway, "out"))["conditions"][0] for _ in range(20)]
+            busy = False
+            await quiet([gateway])
+            after = (await relay(gateway, "out"))["conditions"][0]
+
+    assert {(one["status"], one["reason"]) for one in seen} == {("False", "Unavailable")}
+    assert after["status"] == "True"
+
+
 async def test_brokers_of_one_gateway_relay_to_each_other_and_a_kill_loses_and_doubles_nothing(
     tmp_path: Path,
 ):
