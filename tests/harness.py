@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-PATIENCE = 30.0
-"""Seconds after which a test gives up; none of them needs more than a fraction of it."""
+PATIENCE = float(os.environ.get("MESH_PATIENCE", "30"))
+"""Seconds after which a test gives up; none of them needs more than a fraction of it on a machine of its own."""
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ class GatewayProcess:
         self.ingress = free_port()
         self.admin = free_port()
         self.log = directory / "gateway.log"
-        self._environment = {**os.environ, **(environment or {})}
+        self.environment = {**os.environ, **(environment or {})}
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -147,7 +147,7 @@ class GatewayProcess:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "mesh_gateway", "run", "-f", str(self.file), "--state", str(self.state),
                 "--ingress", f"127.0.0.1:{self.ingress}", "--admin", f"127.0.0.1:{self.admin}",
-                stdout=log, stderr=log, env=self._environment,
+                stdout=log, stderr=log, env=self.environment,
             )  # fmt: skip
         async with asyncio.timeout(PATIENCE):
             while not await (self.is_ready() if until_ready else self._listens()):
@@ -268,6 +268,43 @@ class Producer:
         ]
         lines += [f"ce-{name}: {value}" for name, value in given.items()]
         return ("\r\n".join(lines) + "\r\n\r\n{}").encode()
+
+
+PRODUCERS = 4
+"""For each gateway under `load`."""
+
+BURST, BREATH = 10, 0.05
+"""Events in a row, and seconds before the next: some 600 a second, which one process can send and receive."""
+
+
+@contextlib.asynccontextmanager
+async def load(*gateways: GatewayProcess, breath: float = BREATH) -> AsyncIterator[list[Producer]]:
+    """Producers that never stop sending to `default/b`, until the block ends; no two events have the same id."""
+    producers = [Producer(gateway.ingress, "/default/b") for gateway in gateways for _ in range(PRODUCERS)]
+    stop = asyncio.Event()
+
+    async def send(producer: Producer, number: int) -> None:
+        sent = 0
+        while not stop.is_set():
+            await producer.send(f"{number}-{sent + n}" for n in range(BURST))
+            sent += BURST
+            await asyncio.sleep(breath)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number, producer in enumerate(producers):
+            tasks.create_task(send(producer, number))
+        try:
+            yield producers
+        finally:
+            stop.set()
+
+
+async def acknowledged_more(producers: list[Producer], count: int = 50) -> None:
+    """Returns once `count` more events were acknowledged: the load goes through."""
+    before = sum(len(producer.acknowledged) for producer in producers)
+    async with asyncio.timeout(120):
+        while sum(len(producer.acknowledged) for producer in producers) < before + count:
+            await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager

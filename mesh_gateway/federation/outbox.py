@@ -45,6 +45,8 @@ class Judged(NamedTuple):
     token: Any
     event: Event
     verdict: Verdict
+    attempts: int
+    """Transfers that it was in and that brought verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,9 @@ class Outbox:
             if final is None:
                 again.append(one)
             else:
-                ended.append(Judged(one.token, one.numbered.event, final))
+                ended.append(
+                    Judged(one.token, one.numbered.event, final, one.failures + (verdict is not None))
+                )
         self._again(again)
         self.failures = 0
         self._not_before = now + self._backoff.first if again else 0.0
@@ -180,7 +184,7 @@ class Outbox:
         held, self._under_way = self._under_way, ()
         if len(held) == 1:
             refused = Verdict(Word.REFUSED, "the receiver does not take an event of this size")
-            return [Judged(held[0].token, held[0].numbered.event, refused)]
+            return [Judged(held[0].token, held[0].numbered.event, refused, held[0].failures + 1)]
         self._next_events = len(held) // 2
         self._again(held)
         return []

@@ -30,10 +30,10 @@ from mesh_gateway.delivery.sink import Refused
 from mesh_gateway.errors import InvalidEvent
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
-from mesh_gateway.federation.outbox import Backoff, Outbox
+from mesh_gateway.federation.outbox import Backoff, Judged, Outbox
 from mesh_gateway.federation.rate import Rate
 from mesh_gateway.federation.target import Manner, Target, TooLarge, Unreached
-from mesh_gateway.federation.transfer import Lane, Verdict, Word
+from mesh_gateway.federation.transfer import Lane, Word
 from mesh_gateway.transport.channel import Channel
 from mesh_gateway.transport.contract import Delivery, Start
 from mesh_gateway.transport.ledger import Ledger
@@ -286,11 +286,11 @@ class Relay:
             crossed = via.hops(event)
             if crossed >= self._terms.max_hops:
                 why = f"it has crossed {crossed} links between gateways, the limit is {self._terms.max_hops}"
-                self._bury(token, "hops", why)
+                self._bury(token, "hops", Refused(why))
                 return
             self._outbox.offer(event, token)
         except InvalidEvent as error:
-            self._bury(token, "hops", str(error))
+            self._bury(token, "hops", Refused(str(error)))
             return
         self._wake.set()
 
@@ -373,7 +373,7 @@ class Relay:
         finally:
             self._quiet.set()
         for one in judged:
-            self._end(one.token, one.verdict)
+            self._end(one)
         self._made_room()
 
     async def _give_back_in_time(self) -> None:
@@ -411,15 +411,17 @@ class Relay:
 
     # ── ends ─────────────────────────────────────────────────────────────────────────────────
 
-    def _end(self, token: _Token, verdict: Verdict) -> None:
+    def _end(self, judged: Judged) -> None:
         """The event has its verdict: settled, or first durably with the dead letters."""
+        token, verdict = judged.token, judged.verdict
         if verdict.word is Word.REFUSED:
-            self._bury(token, verdict.word.value, verdict.why)
+            refused = Refused(verdict.why, verdict.code, verdict.body)
+            self._bury(token, verdict.word.value, refused, judged.attempts)
             return
         self.counters.verdicts[verdict.word.value] += 1
         token.finish(token.delivery)
 
-    def _bury(self, token: _Token, word: str, why: str) -> None:
+    def _bury(self, token: _Token, word: str, refused: Refused, attempts: int = 0) -> None:
         self.counters.verdicts[word] += 1
         self._burying += 1
 
@@ -429,13 +431,17 @@ class Relay:
             event = token.delivery.event
             log.warning(
                 "event dead-lettered", relay=self.key, event_id=event.id[:128], event_type=event.type[:128],
-                reason=why, where=where,
+                reason=refused.why, where=where,
             )  # fmt: skip
             token.finish(token.delivery)
             self._made_room()
 
         self._letters.bury(
-            token.delivery.event, address=self.target.address, outcome=Refused(why), attempts=1, done=done
+            token.delivery.event,
+            address=self.target.address,
+            outcome=refused,
+            attempts=attempts,
+            done=done,
         )
 
     # ── what can be seen ─────────────────────────────────────────────────────────────────────

@@ -131,7 +131,7 @@ def _verdict(outcome: Outcome) -> Verdict | None:
         return ACCEPTED
     if isinstance(outcome, Retry) or outcome.code in (401, 403):
         return None
-    return Verdict(Word.REFUSED, outcome.why)
+    return Verdict(Word.REFUSED, outcome.why, outcome.code, outcome.body)
 
 
 def _unreached(response: Response) -> Unreached:

@@ -59,6 +59,10 @@ class Verdict(NamedTuple):
 
     word: Word
     why: str = ""
+    code: int | None = None
+    """The HTTP status that refused a single event."""
+    body: bytes = b""
+    """The beginning of what came with it."""
 
 
 ACCEPTED, DUPLICATE, LOOPED = Verdict(Word.ACCEPTED), Verdict(Word.DUPLICATE), Verdict(Word.LOOPED)

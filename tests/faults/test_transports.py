@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Answer, GatewayProcess, Producer, Request, Subscriber, running
+from tests.harness import (
+    PRODUCERS,
+    Answer,
+    Producer,
+    Request,
+    Subscriber,
+    acknowledged_more,
+    load,
+    running,
+)
 from tests.transports import BACKINGS, ON_MAIN, Backing, Mesh
-
-PRODUCERS = 4
-BURST, BREATH = 10, 0.05
-"""Events in a row, and seconds before the next: some 600 a second, which one process can send and receive."""
 
 
 def documents(url: str) -> str:
@@ -58,28 +62,6 @@ def mesh(backing: Backing, tmp_path: Path) -> Mesh:
     return Mesh(backing, tmp_path)
 
 
-@contextlib.asynccontextmanager
-async def load(*gateways: GatewayProcess) -> AsyncIterator[list[Producer]]:
-    """Producers that never stop sending, until the block ends."""
-    producers = [Producer(gateway.ingress, "/default/b") for gateway in gateways for _ in range(PRODUCERS)]
-    stop = asyncio.Event()
-
-    async def send(producer: Producer, number: int) -> None:
-        sent = 0
-        while not stop.is_set():
-            await producer.send(f"{number}-{sent + n}" for n in range(BURST))
-            sent += BURST
-            await asyncio.sleep(BREATH)
-
-    async with asyncio.TaskGroup() as tasks:
-        for number, producer in enumerate(producers):
-            tasks.create_task(send(producer, number))
-        try:
-            yield producers
-        finally:
-            stop.set()
-
-
 async def nothing_is_lost(subscriber: Subscriber, producers: list[Producer]) -> None:
     """Every acknowledged event reaches both, in the end."""
     acknowledged = {id for producer in producers for id in producer.acknowledged}
@@ -96,14 +78,6 @@ async def nothing_is_lost(subscriber: Subscriber, producers: list[Producer]) -> 
 
 def _all_there(subscriber: Subscriber, path: str, wanted: set[str], _: object) -> bool:
     return wanted <= set(subscriber.ids(path))
-
-
-async def acknowledged_more(producers: list[Producer], count: int = 50) -> None:
-    """Returns once `count` more events were acknowledged: the load goes through."""
-    before = sum(len(producer.acknowledged) for producer in producers)
-    async with asyncio.timeout(120):
-        while sum(len(producer.acknowledged) for producer in producers) < before + count:
-            await asyncio.sleep(0.02)
 
 
 async def remembers_its_channels(backing: Backing) -> None:
