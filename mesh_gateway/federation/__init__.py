@@ -3,6 +3,11 @@
     sender:   source broker's log ─▶ outbox ─▶ transfer ─▶ ┄ link ┄ ─▶ verdicts ─▶ settled, or dead letters
     receiver: transfer ─▶ inbox: looped? refused? duplicate? else accepted ─▶ one commit: events and what was seen
 
-`via`, `seen`, `window`, `inbox` and `outbox` are pure: no I/O, the time is passed in. They are held to the
-guarantees of design 9 by a deterministic simulator (`tests/federation/simulator.py`).
+Reading order: `transfer.py` (what crosses, and what is said of it), `via.py` (the loop guard), `outbox.py` with
+`rate.py` (the sender's duty), `inbox.py` with `seen.py` and `window.py` (the receiver's judgement). These are pure: no
+I/O, the time is passed in, and a deterministic simulator (`tests/federation/simulator.py`) holds them to design 9. Around
+them: `relay.py` (one relay), `target.py` with `remote.py` and `nearby.py` (where it sends to), `encoding.py` (a transfer
+over HTTP), `receiver.py` with `lanes.py` and `memory.py` (one broker's door), `sieve.py` (second copies, found when read).
+
+May import: `broker`, `delivery`, `transport`, `filters`, `wire`, `event`, `errors`.
 """
