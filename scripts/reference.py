@@ -83,6 +83,33 @@ retries without a pause.
 
 A Relay inherits nothing: each field that its `delivery` leaves away has the default of its own table.
 
+## Between gateways
+
+A Relay sends what a Broker has to another Broker, and shows a credential; the other gateway names among its `peers` whose credential that is:
+
+```yaml
+apiVersion: mesh-gateway.dev/v1alpha1       # of the gateway eu-west
+kind: Relay
+metadata: {{name: to-us, namespace: shop}}
+spec:
+  from: orders
+  to: {{uri: "https://mesh.us.example/shop/orders"}}
+  auth: {{bearer: {{valueFrom: {{file: /run/secrets/mesh-us}}}}}}
+  filters: [{{prefix: {{type: order.}}}}]
+---
+apiVersion: mesh-gateway.dev/v1alpha1       # of the gateway us-east
+kind: Gateway
+metadata: {{name: edge}}
+spec:
+  cluster: us-east
+  ingress: {{url: "https://mesh.us.example"}}
+  peers: [{{cluster: eu-west, bearer: {{valueFrom: {{env: MESH_EU}}}}, brokers: [shop/orders], types: [order.]}}]
+```
+
+`mesh-gateway lint -f eu/ -f us/` reads both, each by itself, and names every ring around which one event can go (MG047). A URL is a gateway's
+Broker if it lies below that gateway's `ingress.url`; else if host and port are where it listens (`0.0.0.0` and `[::]` are any host but for
+the gateway's own Relays, where they are loopback) and the path is `/namespace/name`.
+
 ## Which transport a Broker lies on
 
 1. `spec.config` with `kind: Transport`: that one.

@@ -17,7 +17,7 @@ from mesh_gateway.topology.faults import Fault, Faults, Place
 from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.resolve import resolve
 from mesh_gateway.topology.resources import Resource, read
-from mesh_gateway.topology.sources import Source, once
+from mesh_gateway.topology.sources import Source, each_once
 from mesh_gateway.topology.spec import GatewaySpec
 
 __all__ = ["Kinds", "Loaded", "Source", "load", "load_each"]
@@ -68,9 +68,10 @@ def load_each(
 
     Where at most one group has a Gateway document, all are one gateway: one load.
     """
+    groups = each_once(groups)
     several = [_read(sources, environment) for sources in groups]
     if sum(one.gateway is not None for one in several) < 2:
-        sources = once([source for group in groups for source in group])
+        sources = [source for group in groups for source in group]
         return [load(sources, environment=environment, kinds=kinds, strict=strict, partial=partial)]
     resolved = [_resolved(one, environment, kinds, partial=partial) for one in several]
     _check_names([one for one in resolved if one.read.gateway is not None])

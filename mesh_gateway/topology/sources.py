@@ -60,9 +60,15 @@ class Source:
             return cls(str(path), error=(error.strerror or str(error)).lower())
 
 
-def once(sources: Sequence[Source]) -> list[Source]:
-    """Each file once, also when it was named by itself and with its directory."""
-    return list({Path(source.name).resolve(): source for source in reversed(sources)}.values())[::-1]
+def each_once(groups: Sequence[Sequence[Source]]) -> list[list[Source]]:
+    """The groups with each file where it was named first, as `-f mesh/ -f mesh/gateway.yaml` names it twice; none is empty."""
+    seen: set[Path] = set()
+    found: list[list[Source]] = []
+    for group in groups:
+        new = {Path(source.name).resolve(): source for source in group}
+        found.append([source for path, source in new.items() if path not in seen])
+        seen |= set(new)
+    return [group for group in found if group]
 
 
 def _inside(path: Path) -> Iterator[Path]:

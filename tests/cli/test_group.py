@@ -245,6 +245,13 @@ def test_help_explains_an_error_code(run):
     assert "unknown" in result.stdout
 
 
+def test_help_for_a_code_that_is_gone_says_so(run):
+    shown = run("help", "MG204").stdout
+
+    assert shown.startswith("MG204: relays are not served by this version")
+    assert "Not reported any more" in shown
+
+
 def test_help_for_an_unknown_code_names_close_ones(run):
     result = run("help", "MG0111")
 

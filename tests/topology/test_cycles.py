@@ -209,13 +209,10 @@ def test_files_with_one_gateway_between_them_are_one_gateway():
 
 
 def test_a_file_that_is_named_twice_is_read_once():
+    text = mesh("eu", trigger(to_billing()))
+
     (whole,) = load_each(
-        [
-            [Source("mesh/a.yaml", BROKER), Source("mesh/b.yaml", trigger(to_billing()))],
-            [Source("./mesh/a.yaml", BROKER)],
-        ],
-        environment={},
-        kinds=KINDS,
+        [[Source("mesh/a.yaml", text)], [Source("./mesh/a.yaml", text)]], environment={}, kinds=KINDS
     )
 
     assert whole.faults == ()
