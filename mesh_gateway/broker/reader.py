@@ -25,18 +25,15 @@ event), few enough that 256 events of 1 MiB stay within a budget of memory."""
 class Sifting(Protocol):
     """Finds events that lie in the channel twice."""
 
-    async def duplicates_of(self, deliveries: Sequence[Delivery]) -> set[int]:
-        """The indexes of the deliveries that hold what another copy has brought. Raises `TransportError`."""
+    def sifted(self, subscription: Subscription, group: str) -> Subscription:
+        """The subscription of this group, without second copies."""
         ...
 
 
-async def sifted(sieve: Sifting | None, deliveries: Sequence[Delivery], ledger: Ledger) -> Sequence[Delivery]:
-    """The deliveries without duplicates, which are settled. Raises `TransportError`."""
-    doubles = set() if sieve is None else await sieve.duplicates_of(deliveries)
-    if not doubles:
-        return deliveries
-    ledger.unwanted([one for index, one in enumerate(deliveries) if index in doubles])
-    return [one for index, one in enumerate(deliveries) if index not in doubles]
+async def subscribed(channel: Channel, group: str, start: Start, sieve: Sifting | None) -> Subscription:
+    """A subscription without second copies. Raises `TransportError`."""
+    subscription = await channel.subscribe(group, start)
+    return subscription if sieve is None else sieve.sifted(subscription, group)
 
 
 class Reader:
@@ -84,7 +81,7 @@ class Reader:
 
     async def run(self) -> None:
         """Read until cancelled; what is done by then is settled on the way out."""
-        subscription = await self.channel.subscribe(self.group, self._start)
+        subscription = await subscribed(self.channel, self.group, self._start, self._sieve)
         ledger = self._ledger = Ledger(subscription)
         self.begun.set()
         try:
@@ -101,7 +98,7 @@ class Reader:
             deliveries = await subscription.receive(RECEIVE_LIMIT)
             if deliveries:
                 ledger.received(len(deliveries))
-                self.route(await sifted(self._sieve, deliveries, ledger), ledger)
+                self.route(deliveries, ledger)
 
     def route(self, deliveries: Sequence[Delivery], ledger: Ledger) -> None:
         """Show each event to the triggers that want it."""

@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from mesh_gateway.broker.reader import RECEIVE_LIMIT, Sifting, sifted
+from mesh_gateway.broker.reader import RECEIVE_LIMIT, Sifting, subscribed
 from mesh_gateway.delivery.deadletter import DeadLetters
 from mesh_gateway.delivery.gate import Gate
 from mesh_gateway.delivery.insist import Insist
@@ -241,7 +241,7 @@ class Relay:
     async def _read(self, group: str) -> None:
         if self.begun.is_set():
             await self._met.wait()  # while the target is away, nothing is taken out of the source at all
-        subscription = await self.channel.subscribe(group, self._start)
+        subscription = await subscribed(self.channel, group, self._start, self._sieve)
         self.begun.set()
         ledger = Ledger(subscription)
         try:
@@ -250,7 +250,7 @@ class Relay:
                 while True:
                     deliveries = await subscription.receive(await self._wait_for_room())
                     ledger.received(len(deliveries))
-                    for delivery in await sifted(self._sieve, deliveries, ledger):
+                    for delivery in deliveries:
                         delivery.pending = 1
                         if self._wanted.matches(delivery.event):
                             self._offer(delivery, ledger.finish)

@@ -148,8 +148,8 @@ class Delivery:
     """Opaque to everybody but the subscription that made it."""
     position: str
     """Names this stored message in its channel: the same whenever and in whichever group it is handed out, also after
-    a crash, and another one for every other message, also for one that holds the same event. By it a redelivery is
-    told from a second copy (a copy taken for a redelivery is delivered twice, a redelivery taken for a copy is lost).
+    a crash, and another one for every other message, also for one that holds the same event. By it a message that
+    comes again is told from a second copy of its event.
     Sorts by time within a partition only."""
     key: str | None = None
     """Ordering key where the transport keeps order per key or partition."""

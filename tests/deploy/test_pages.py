@@ -17,7 +17,10 @@ from tests.deploy.compose import ROOT
 PAGES = [
     ROOT / "docs/operations/deploy.md",
     ROOT / "docs/operations/beside.md",
+    ROOT / "docs/operations/relays.md",
+    ROOT / "docs/federation.md",
     ROOT / "examples/04-bridge/README.md",
+    ROOT / "examples/05-two-gateways/README.md",
     *sorted((ROOT / "docs/transports").glob("*.md")),
     *sorted((ROOT / "plugins").glob("*/README.md")),
 ]
