@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from mesh_gateway.testing.proxy import Proxy
 from tests.harness import GatewayProcess
 
 SERVICES = Path(__file__).parent.parent / "scripts" / "services"
 
 REQUIRED = os.environ.get("MESH_REQUIRE_SERVICES") == "1"
+
+ADDRESS = re.compile(r"([\w.-]+):(\d+)(?=/|,|$)")
+"""Of a server, in what its environment variable says."""
 
 DOCUMENT = """
 ---
@@ -41,6 +46,8 @@ class Backing:
 
     durable: bool = True
     """Whether the server keeps events when it is killed."""
+    proxied: str = ""
+    """The environment variable with the listener that sends its clients to a proxy, and where that has to listen."""
 
     async def service(self, verb: str) -> None:
         """`start`, `stop` or `kill` the server."""
@@ -52,6 +59,19 @@ class Backing:
     @property
     def server(self) -> str:
         return os.environ.get(self.variable, "")
+
+    def proxy(self) -> Proxy:
+        """A proxy in front of the server."""
+        listens, port = ADDRESS.findall(self.server)[0], "0"
+        if self.proxied:
+            # A client of Kafka goes where the server says that it is.
+            listens, (_, port) = ADDRESS.findall(os.environ[self.proxied])
+        return Proxy((listens[0], int(listens[1])), int(port))
+
+    def through(self, proxy: Proxy) -> Backing:
+        """The same, reached through this proxy."""
+        server = ADDRESS.sub("{}:{}".format(*proxy.address), self.server)
+        return replace(self, options=self.options.replace("{server}", server))
 
     def document(self, own: str) -> str:
         return DOCUMENT.format(kind=self.kind, options=self.options.format(own=own, server=self.server))
@@ -75,6 +95,7 @@ KAFKA = Backing(
     "MESH_TEST_KAFKA",
     'bootstrapServers: "{server}", partitions: 3, topic: "{own}-{{namespace}}-{{broker}}", '
     'group: "{own}.{{namespace}}.{{broker}}"',
+    proxied="MESH_TEST_KAFKA_PROXIED",
 )
 RABBITMQ = Backing(
     "rabbitmq", "MESH_TEST_RABBITMQ", 'url: "{server}", prefix: "{own}"', lacks=frozenset({"history"})

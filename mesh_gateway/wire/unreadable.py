@@ -1,7 +1,8 @@
 """A record that is no CloudEvent, wrapped into one, so that its bytes wait with the dead letters instead of being dropped.
 
 A transport that finds such a record in a channel publishes the wrapped event to that channel's dead
-letters, settles the record only then, and goes on. The wrapped event belongs to no trigger: `dlq show`
+letters, settles the record only then, and goes on; one that is too large for a letter in several (`in_pieces`).
+The wrapped event belongs to no trigger: `dlq show`
 prints it, a redrive passes it by.
 """
 
@@ -36,6 +37,22 @@ def wrapped(raw: bytes, *, channel: str, position: str, why: str, headers: Mappi
         meshreason=f"unreadable: {_printable(why)}"[:1024],
         **({} if kept is None else {"meshheaders": kept}),
     )
+
+
+def in_pieces(letter: Event, largest: int) -> list[Event]:
+    """The wrapped record as events of at most `largest` bytes of data: itself, where it is small enough.
+
+    A record may fill what a server takes, and wrapping makes it larger. Each piece says which one it is (`meshpart`,
+    `1/3`); their data one behind the other are the record. The same record always gives the same pieces.
+    """
+    data = letter.data or b""
+    if len(data) <= largest:
+        return [letter]
+    pieces = [data[at : at + largest] for at in range(0, len(data), largest)]
+    return [
+        Event({**letter.attributes, "id": f"{letter.id}/{n}", "meshpart": f"{n}/{len(pieces)}"}, piece)
+        for n, piece in enumerate(pieces, 1)
+    ]
 
 
 def _printable(text: str) -> str:

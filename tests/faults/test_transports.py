@@ -22,6 +22,9 @@ from tests.harness import (
 )
 from tests.transports import BACKINGS, ON_MAIN, Backing, Mesh
 
+OUTAGE = 3.0
+"""Seconds for which a connection loses what the server says: everything that is under way meets it."""
+
 
 def documents(url: str) -> str:
     """One broker, a trigger that gets everything and one whose subscriber refuses everything."""
@@ -118,6 +121,22 @@ async def test_a_server_that_is_killed_under_load_loses_nothing(mesh: Mesh):
                     await acknowledged_more(producers)
                     await mesh.backing.service("kill")
                     await mesh.backing.service("start")
+                await acknowledged_more(producers)
+            await nothing_is_lost(subscriber, producers)
+
+
+async def test_what_the_server_says_is_lost_and_no_event_is(backing: Backing, tmp_path: Path):
+    async with Subscriber(answer) as subscriber, backing.proxy() as proxy:
+        gateway = Mesh(backing.through(proxy), tmp_path)(documents(subscriber.url))
+        async with running(gateway):
+            async with load(gateway) as producers:
+                for _ in range(3):
+                    await acknowledged_more(producers)
+                    proxy.lose_answers()
+                    async with asyncio.timeout(OUTAGE):
+                        await proxy.answer_lost.wait()
+                    await asyncio.sleep(OUTAGE)
+                    proxy.resume()
                 await acknowledged_more(producers)
             await nothing_is_lost(subscriber, producers)
 

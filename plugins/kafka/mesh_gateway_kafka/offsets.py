@@ -14,7 +14,7 @@ from aiokafka.protocol.group import LeaveGroupRequest
 
 from mesh_gateway.errors import ChannelGone, Unsupported
 from mesh_gateway.transport.contract import Start
-from mesh_gateway_kafka import faults
+from mesh_gateway_kafka import faults, lenient
 from mesh_gateway_kafka.connection import Connection
 from mesh_gateway_kafka.ending import IN_ORDER, stop_consumer
 from mesh_gateway_kafka.subscription import consumer_settings
@@ -179,10 +179,15 @@ async def records(
         await consumer.start()
         consumer.assign([partition])
         consumer.seek(partition, begin)
-        while await consumer.position(partition) < end:
-            found = await consumer.getmany(
-                partition, timeout_ms=int(COORDINATOR_SECONDS * 1000), max_records=500
-            )
+        while (at := await consumer.position(partition)) < end:
+            try:
+                found = await consumer.getmany(
+                    partition, timeout_ms=int(COORDINATOR_SECONDS * 1000), max_records=500
+                )
+            except UnicodeDecodeError:
+                read, behind = await lenient.reread(consumer, partition, at)
+                consumer.seek(partition, behind)
+                found = {partition: read} if behind > at else {}
             if not found:
                 return
             for record in found[partition]:

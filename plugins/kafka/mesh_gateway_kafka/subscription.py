@@ -20,7 +20,7 @@ from mesh_gateway.errors import ConnectionLost, InvalidEvent, TransportError, Un
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import Delivery
 from mesh_gateway.wire.unreadable import wrapped
-from mesh_gateway_kafka import faults
+from mesh_gateway_kafka import faults, lenient
 from mesh_gateway_kafka.connection import Connection
 from mesh_gateway_kafka.ending import IN_ORDER, LOST, stop_consumer
 from mesh_gateway_kafka.partitions import Partitions
@@ -138,6 +138,34 @@ class KafkaSubscription:
             await self._report_gap(error)
         except errors.NoOffsetForPartitionError:
             await self._begin_where_nothing_is_committed()
+        except UnicodeDecodeError:
+            refused = lenient.refused(self._consumer)
+            if not refused:
+                raise
+            await self._fetch_leniently(refused)
+        except errors.KafkaError as error:
+            raise faults.meant(error, f"read topic {self.topic}") from error
+
+    async def _fetch_leniently(self, refused: Sequence[TopicPartition]) -> None:
+        """The names of some headers are not to be read, and whatever `getmany` had found beside them went with the error:
+        all partitions go back to what was handed out, and those that were refused are read another way.
+        """
+        partitions, consumer = self.partitions, self._consumer
+        if not partitions.steady.is_set():
+            return  # the next assignment begins at what is committed
+        for partition, watermark in partitions.watermarks.items():
+            consumer.seek(partition, watermark.next)
+        try:
+            await self._begin_where_nothing_is_committed()
+            for partition in refused:
+                begin = partitions.watermarks.get(partition)
+                if begin is None:
+                    return
+                records, behind = await lenient.reread(consumer, partition, begin.next)
+                if partitions.watermarks.get(partition) is not begin or not partitions.steady.is_set():
+                    return  # a rebalance came first
+                self._fetched = {**self._fetched, partition: records}
+                consumer.seek(partition, behind)
         except errors.KafkaError as error:
             raise faults.meant(error, f"read topic {self.topic}") from error
 
@@ -328,6 +356,8 @@ class KafkaSubscription:
         """Partitions that were added, or whose offsets have expired, are read from their start: never from the end."""
         watermarks = self.partitions.watermarks
         fresh = [partition for partition, watermark in watermarks.items() if watermark.committed is None]
+        if not fresh:
+            return
         for partition, begin in (await self._consumer.beginning_offsets(fresh)).items():
             self._consumer.seek(partition, max(begin, watermarks[partition].next))
 

@@ -35,6 +35,7 @@ from mesh_gateway.transport.contract import (
     dead_letters_of,
     largest_event,
 )
+from mesh_gateway.wire.unreadable import in_pieces
 from mesh_gateway_kafka import faults, knative, topics
 from mesh_gateway_kafka.checks import checks
 from mesh_gateway_kafka.connection import Connection, connection, connection_of_secret
@@ -234,7 +235,8 @@ class KafkaTransport:
         await cluster.offsets.begin(name, topic, start)
 
         async def bury(event: Event) -> None:
-            await self.publish(dead_letters_of(channel), [event])
+            pieces = in_pieces(event, self._options.max_record_bytes // 2)
+            await self.publish(dead_letters_of(channel), pieces)
 
         parked = parts(channel)[2] is Purpose.PARKED
         subscription = KafkaSubscription(

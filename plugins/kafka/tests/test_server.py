@@ -62,7 +62,7 @@ async def admin(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
 @pytest.fixture
 async def producer(servers: str) -> AsyncIterator[AIOKafkaProducer]:
     """Somebody else's producer."""
-    producer = AIOKafkaProducer(bootstrap_servers=servers)
+    producer = AIOKafkaProducer(bootstrap_servers=servers, max_request_size=2**20 + 12)
     await producer.start()
     yield producer
     await producer.stop()
@@ -247,6 +247,26 @@ async def test_junk_is_parked_with_its_bytes_and_the_partition_goes_on(make, own
     assert "id: missing" in letters[1].event.attributes["meshreason"]
     assert [channel for channel, _ in unreadable] == [BROKER.name] * 2
     assert (await transport.backlog(BROKER.name, SHARED)).events == 0, "the junk is settled too"
+
+
+async def test_junk_of_the_largest_size_is_parked_in_pieces(make, own, producer):
+    transport = make(partitions=1)
+    await transport.open()
+    for spec in (BROKER, LETTERS):
+        await transport.ensure(spec, Ensure.CREATE)
+    junk = os.urandom(2**20 - 400)
+    await producer.send_and_wait(f"{own}-n-b", junk)
+    await transport.publish(BROKER.name, series(1))
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    await subscription.settle(await receive(subscription, 1))
+    async with asyncio.timeout(PATIENCE):
+        while len(letters := await transport.browse(LETTERS.name, after=None, limit=10)) < 2:
+            await asyncio.sleep(0.05)
+    await subscription.close()
+
+    assert b"".join(letter.event.data or b"" for letter in letters) == junk
+    assert (await transport.backlog(BROKER.name, SHARED)).events == 0
 
 
 async def test_junk_waits_unsettled_while_there_is_nowhere_to_park_it(make, own, producer, unreadable):

@@ -33,6 +33,7 @@ from mesh_gateway.transport.contract import (
     dead_letters_of,
     largest_event,
 )
+from mesh_gateway.wire.unreadable import in_pieces
 from mesh_gateway_rabbitmq import fields, topology
 from mesh_gateway_rabbitmq.faults import Inequivalent
 from mesh_gateway_rabbitmq.knative import QUEUE_TYPE, VHOST
@@ -233,7 +234,8 @@ class RabbitTransport:
             await self._begin_group(link, channel, queue, start)
 
         async def bury(event: Event) -> None:
-            await self.publish(dead_letters_of(channel), [event])
+            pieces = in_pieces(event, self._options.max_message_bytes // 2)
+            await self.publish(dead_letters_of(channel), pieces)
 
         subscription = RabbitSubscription(
             link,

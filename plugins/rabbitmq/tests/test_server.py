@@ -239,6 +239,23 @@ async def test_junk_is_parked_with_its_bytes_and_the_queue_goes_on(transport, op
     assert (await transport.backlog(BROKER.name, SHARED)).events == 0, "the junk is settled too"
 
 
+async def test_junk_of_the_largest_size_is_parked_in_pieces(make, operator, queue):
+    transport = make(maxMessageBytes=64 * 1024)
+    await transport.open()
+    for spec in (BROKER, LETTERS):
+        await transport.ensure(spec, Ensure.CREATE)
+    junk = os.urandom(64 * 1024)
+    await operator.put(queue, junk)
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    assert await subscription.receive(10) == []
+    letters = await letters_of(transport, 2)
+
+    assert b"".join(letter.event.data or b"" for letter in letters) == junk
+    await subscription.close()
+    assert (await transport.backlog(BROKER.name, SHARED)).events == 0
+
+
 async def test_junk_waits_unsettled_while_there_is_nowhere_to_park_it(make, operator, queue, unreadable):
     transport = make()
     await transport.open()

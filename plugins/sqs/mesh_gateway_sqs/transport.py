@@ -27,6 +27,7 @@ from mesh_gateway.transport.contract import (
     dead_letters_of,
     largest_event,
 )
+from mesh_gateway.wire.unreadable import in_pieces
 from mesh_gateway_sqs import publisher, queues
 from mesh_gateway_sqs.client import Sqs, Unknown
 from mesh_gateway_sqs.clock import Clock, RealClock
@@ -160,7 +161,8 @@ class SqsTransport:
         queue = await self._queue(channel)
 
         async def bury(event: Event) -> None:
-            await self.publish(dead_letters_of(channel), [event])
+            pieces = in_pieces(event, self._options.max_message_bytes // 2)
+            await self.publish(dead_letters_of(channel), pieces)
 
         subscription = SqsSubscription(
             self._serving(),

@@ -23,7 +23,7 @@ from mesh_gateway.transport.contract import (
     Purpose,
     Subscription,
 )
-from plugins.sqs.tests.fake_queues import Queue, Refusal
+from plugins.sqs.tests.fake_queues import LARGEST, Queue, Refusal
 from plugins.sqs.tests.fake_sqs import FakeSqs, Trouble
 from plugins.sqs.tests.hand_clock import HandClock
 
@@ -618,6 +618,23 @@ async def test_what_is_no_event_waits_with_the_dead_letters_and_leaves_its_queue
     assert [channel for channel, _ in unreadable] == [CHANNEL] * 3
     letters = await transport.browse(dead.name, after=None, limit=10)
     assert {letter.event.data for letter in letters} == {body.encode() for body in junk}
+
+
+async def test_what_is_no_event_and_fills_a_message_waits_in_pieces(make, fake):
+    transport = await opened(make)
+    dead = ChannelSpec("shop", "orders", purpose=Purpose.DEAD_LETTERS)
+    await transport.ensure(dead, Ensure.CREATE)
+    queue = next(queue for name, queue in fake.queues.items() if "dead" not in name)
+    junk = "é" * (LARGEST // 2)
+    queue.send({"MessageBody": junk})
+    await reading(transport)
+
+    await fake.until("DeleteMessageBatch", 1)
+
+    assert queue.messages == {}
+    letters = [letter.event for letter in await transport.browse(dead.name, after=None, limit=10)]
+    letters.sort(key=lambda letter: letter.attributes["meshpart"])
+    assert b"".join(letter.data or b"" for letter in letters) == junk.encode()
 
 
 async def test_looking_at_dead_letters_ends_though_the_first_come_again(make, fake, clock, monkeypatch):
