@@ -22,7 +22,7 @@ from mesh_gateway.transport.contract import (
     Purpose,
     Stored,
 )
-from plugins.rabbitmq.tests.beside import receive, until
+from plugins.rabbitmq.tests.beside import raised_by, receive, until
 
 BROKER = ChannelSpec("n", "b")
 LETTERS = ChannelSpec("n", "b", Purpose.DEAD_LETTERS, groups=(OPERATORS,))
@@ -254,6 +254,24 @@ async def test_junk_of_the_largest_size_is_parked_in_pieces(make, operator, queu
     assert b"".join(letter.event.data or b"" for letter in letters) == junk
     await subscription.close()
     assert (await transport.backlog(BROKER.name, SHARED)).events == 0
+
+
+async def test_a_reader_hears_of_a_bug_that_ended_the_parking(transport, operator, queue, monkeypatch):
+    async def broken(channel: str, events: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    await operator.put(queue, b"junk")
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    with monkeypatch.context() as patch:
+        patch.setattr(transport, "publish", broken)
+
+        assert isinstance(await raised_by(subscription), ZeroDivisionError)
+
+    await subscription.close()
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    assert await subscription.receive(10) == []
+    [letter] = await letters_of(transport, 1)
+    assert letter.event.data == b"junk"
 
 
 async def test_junk_waits_unsettled_while_there_is_nowhere_to_park_it(make, operator, queue, unreadable):
