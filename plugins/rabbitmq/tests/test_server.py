@@ -122,6 +122,31 @@ async def test_a_user_without_permissions_learns_what_is_missing(make, operator,
         await operator.ask("DELETE", f"users/{own}")
 
 
+@pytest.mark.parametrize("missing", ["write", "read"])
+async def test_a_check_names_what_is_not_there_and_what_may_not_be_done(make, operator, own, missing):
+    owner, user = make(), make(username=own, password="secret")
+    allowed = {"configure": "^$", "write": ".*", "read": ".*", missing: "^$"}
+    await operator.ask("PUT", f"users/{own}", {"password": "secret", "tags": ""})
+    try:
+        await operator.ask("PUT", f"permissions/{operator.vhost}/{own}", allowed)
+        await owner.open()
+        await owner.ensure(BROKER, Ensure.CREATE)
+        assert all(check.ok for check in await owner.check())
+        for spec in (BROKER, LETTERS):
+            await user.ensure(spec, Ensure.OFF)
+
+        wrong = [(check.name, check.level, check.detail) for check in await user.check() if not check.ok]
+    finally:
+        await operator.ask("DELETE", f"users/{own}")
+
+    [refused, absent] = wrong
+    assert refused[:2] == (f"{own}.n.b", Level.PERMISSION)
+    assert f"{missing} access" in refused[2]
+    assert absent[:2] == (f"{own}.n.b:dead-letters", Level.TOPOLOGY)
+    bindings = await operator.ask("GET", f"queues/{operator.vhost}/{own}.n.b/bindings")
+    assert sorted(binding["source"] for binding in bindings) == ["", f"{own}.n.b"], "nothing was changed"
+
+
 async def test_tls_is_verified(make, operator):
     url, authority = os.environ["MESH_TEST_RABBITMQ_TLS"], os.environ["MESH_TEST_CA"]
     url = url.rstrip("/") + "/" + operator.vhost
