@@ -79,6 +79,9 @@ async def checks(link: Link) -> list[Check]:
             said = await transport.check()
             if link.ensure is Ensure.VERIFY and all(check.ok for check in said):
                 said += await looked_for(link)
+                # Now it knows its channels, and can say what it may do with them.
+                again = [check for check in await transport.check() if check.level is Level.PERMISSION]
+                said += [check for check in again if check not in said]
     except TimeoutError:
         said = [Check("answer", Level.CONNECT, ok=False, detail=f"none within {CONNECT_TIMEOUT:.0f} s")]
     with contextlib.suppress(TimeoutError):

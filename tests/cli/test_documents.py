@@ -15,7 +15,7 @@ from mesh_gateway.errors import PluginError
 from mesh_gateway.gateway.assembly import make_link
 from mesh_gateway.gateway.link import Link
 from mesh_gateway.topology.spec import GatewaySpec, TransportSpec
-from mesh_gateway.transport.contract import Check, Level
+from mesh_gateway.transport.contract import ChannelSpec, Check, Drift, Ensure, Level
 from mesh_gateway.transport.embedded.transport import EmbeddedTransport
 
 MESH = """\
@@ -124,8 +124,7 @@ def test_connect_that_finds_something_is_a_failed_check(run, mesh: Path, monkeyp
     assert "✗ embedded auth: login: refused (mend the password)" in result.stderr
 
 
-def test_connect_says_which_channels_are_missing_where_nothing_may_be_made(run, mesh: Path, tmp_path: Path):
-    told = """---
+VERIFIED = """---
 apiVersion: mesh-gateway.dev/v1alpha1
 kind: Transport
 metadata: {name: theirs}
@@ -137,11 +136,34 @@ metadata: {name: absent}
 spec: {config: {apiVersion: mesh-gateway.dev/v1alpha1, kind: Transport, name: theirs}}
 """
 
-    result = run("lint", "--connect", "-f", "-", input=told)
+
+def test_connect_says_which_channels_are_missing_where_nothing_may_be_made(run, mesh: Path, tmp_path: Path):
+    result = run("lint", "--connect", "-f", "-", input=VERIFIED)
 
     assert result.exit_code == 1
     assert "✗ theirs topology: default/absent: " in result.stderr
     assert "✗ theirs topology: default/absent:dead-letters: " in result.stderr
+
+
+def test_connect_says_what_may_not_be_done_with_the_channels_that_are_there(
+    run, mesh: Path, monkeypatch: pytest.MonkeyPatch
+):
+    known: list[str] = []
+
+    async def check(self: EmbeddedTransport) -> list[Check]:
+        return [Check(name, Level.PERMISSION, ok=False, detail="may not be read") for name in known]
+
+    async def ensure(self: EmbeddedTransport, channel: ChannelSpec, mode: Ensure) -> list[Drift]:
+        known.append(channel.name)
+        return []
+
+    monkeypatch.setattr(EmbeddedTransport, "check", check)
+    monkeypatch.setattr(EmbeddedTransport, "ensure", ensure)
+
+    result = run("lint", "--connect", "-f", "-", input=VERIFIED)
+
+    assert result.exit_code == 1
+    assert "✗ theirs permission: default/absent: may not be read" in result.stderr
 
 
 def test_connect_asks_the_others_when_a_plugin_cannot_be_used(

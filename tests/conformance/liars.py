@@ -262,6 +262,21 @@ class BuriesNothingLarge(Embedded):
         await super().publish(channel, events)
 
 
+class LosesTheVeryLargest(Embedded):
+    """It refuses what is too large by its own count, which is not the server's."""
+
+    LIMIT = 100_000
+    capabilities = replace(CAPABILITIES, max_event_bytes=LIMIT)
+
+    async def publish(self, channel: str, events: Sequence[Event]) -> None:
+        sizes = [len(event.data or b"") for event in events]
+        if large := [index for index, size in enumerate(sizes) if size > self.LIMIT - 200]:
+            why = EventTooLarge(f"the limit is {self.LIMIT}")
+            raise PublishError("too large", refused=dict.fromkeys(large, why))
+        stored = [event for event, size in zip(events, sizes, strict=True) if size <= self.LIMIT - 210]
+        await super().publish(channel, stored)
+
+
 class OneGroupOnly(Embedded):
     async def subscribe(self, channel: str, group: str, start: Start) -> Any:
         return await super().subscribe(channel, SHARED, start)

@@ -59,6 +59,7 @@ from tests.conformance.liars import (
     LeavesTasksBehind,
     LeavesThreadsBehind,
     LogsEvents,
+    LosesTheVeryLargest,
     LosesWhatIsCancelled,
     MakesAnew,
     MakesSomethingOfNothing,
@@ -148,6 +149,11 @@ LIES: list[tuple[type[EmbeddedTransport], str, dict[str, Any]]] = [
     (declaring(counts_attempts=True), "test_attempts_are_counted_as_declared", {}),
     (declaring(lease=1.0), "test_a_lease_ends_as_declared", {}),
     (declaring(dedup=60.0), "test_a_second_copy_is_dropped_only_where_that_is_declared", {}),
+    (
+        LosesTheVeryLargest,
+        "test_an_event_at_the_declared_limit_is_carried_and_one_beyond_it_refused",
+        {},
+    ),
     (
         declaring(max_event_bytes=2**17),
         "test_an_event_at_the_declared_limit_is_carried_and_one_beyond_it_refused",

@@ -68,7 +68,7 @@ class RabbitSubscription:
         self._news = asyncio.Event()
         self._open: dict[int, float | None] = {}
         self._last = 0
-        self._failure: TransportError | None = None
+        self._failure: BaseException | None = None
         self._burying: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -95,7 +95,7 @@ class RabbitSubscription:
     def _cancelled(self) -> None:
         self._fail(ChannelGone(f"queue {self.queue} was deleted, or has lost its leader"))
 
-    def _fail(self, error: TransportError) -> None:
+    def _fail(self, error: BaseException) -> None:
         self._failure = self._failure or error
         self._news.set()
 
@@ -196,7 +196,12 @@ class RabbitSubscription:
     def _park(self, tag: int, raw: bytes, body: bytes, why: str) -> None:
         task = asyncio.get_running_loop().create_task(self._park_until_durable(tag, raw, body, why))
         self._burying.add(task)
-        task.add_done_callback(self._burying.discard)
+        task.add_done_callback(self._parked)
+
+    def _parked(self, task: asyncio.Task[None]) -> None:  # callback
+        self._burying.discard(task)
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            self._fail(bug)  # whoever reads has to hear of it, or the message is held and never parked
 
     async def _park_until_durable(self, tag: int, raw: bytes, body: bytes, why: str) -> None:
         event = _as_letter(self.channel, raw, body, why)

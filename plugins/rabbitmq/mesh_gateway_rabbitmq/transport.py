@@ -35,6 +35,7 @@ from mesh_gateway.transport.contract import (
 )
 from mesh_gateway.wire.unreadable import in_pieces
 from mesh_gateway_rabbitmq import fields, topology
+from mesh_gateway_rabbitmq.checks import checks
 from mesh_gateway_rabbitmq.faults import Inequivalent
 from mesh_gateway_rabbitmq.knative import QUEUE_TYPE, VHOST
 from mesh_gateway_rabbitmq.letters import Letters
@@ -64,6 +65,8 @@ class RabbitTransport:
         self._publisher: Publisher
         self._subscriptions: set[RabbitSubscription] = set()
         self._letters: dict[str, Letters] = {}
+        self._known: dict[str, list[str]] = {}
+        """The queues of each exchange that we were asked to ensure."""
         self.capabilities = Capabilities(
             ordering="channel",
             settle="individual",
@@ -105,7 +108,7 @@ class RabbitTransport:
         self._letters.clear()
 
     async def check(self) -> list[Check]:
-        """As `Transport.check`: a connection of its own, and the virtual host."""
+        """As `Transport.check`: a connection of its own, the virtual host, and the channels known by now."""
         try:
             where = self._address()
             link = await Link.open(where, heartbeat=60, name="mesh-gateway check")
@@ -124,7 +127,10 @@ class RabbitTransport:
                 Check("rabbitmq", Level.CONNECT, ok=False, detail=str(error), hint="look at the option url")
             ]
         blocked = None if self._publishing is None else self._publishing.blocked
-        await link.close()
+        try:
+            channels = await checks(link, self._known)
+        finally:
+            await link.close()
         return [
             Check("rabbitmq", Level.CONNECT, ok=True, detail=f"{where} answers"),
             Check("rabbitmq", Level.AUTH, ok=True, detail=f"{where.username} in virtual host {where.vhost}"),
@@ -135,6 +141,7 @@ class RabbitTransport:
                 detail="no alarm is known" if blocked is None else f"takes no publishes: {blocked}",
                 hint="" if blocked is None else "free memory or disk on the server",
             ),
+            *channels,
         ]
 
     def _address(self) -> Address:
@@ -158,10 +165,11 @@ class RabbitTransport:
 
     async def ensure(self, channel: ChannelSpec, mode: Ensure) -> list[Drift]:
         """As `Transport.ensure`. What differs is told, never changed."""
+        exchange = self._exchange(channel.name)
+        self._known[exchange] = [queue for queue, _ in self._queues(channel)]
         if mode is Ensure.OFF:
             return []
         link = self._reading()
-        exchange = self._exchange(channel.name)
         drifts = self._unlike_knative(channel)
         try:
             await topology.declare_exchange(link, exchange, passive=mode is Ensure.VERIFY)

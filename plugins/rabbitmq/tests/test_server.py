@@ -22,7 +22,7 @@ from mesh_gateway.transport.contract import (
     Purpose,
     Stored,
 )
-from plugins.rabbitmq.tests.beside import receive, until
+from plugins.rabbitmq.tests.beside import raised_by, receive, until
 
 BROKER = ChannelSpec("n", "b")
 LETTERS = ChannelSpec("n", "b", Purpose.DEAD_LETTERS, groups=(OPERATORS,))
@@ -120,6 +120,31 @@ async def test_a_user_without_permissions_learns_what_is_missing(make, operator,
                 await doing()
     finally:
         await operator.ask("DELETE", f"users/{own}")
+
+
+@pytest.mark.parametrize("missing", ["write", "read"])
+async def test_a_check_names_what_is_not_there_and_what_may_not_be_done(make, operator, own, missing):
+    owner, user = make(), make(username=own, password="secret")
+    allowed = {"configure": "^$", "write": ".*", "read": ".*", missing: "^$"}
+    await operator.ask("PUT", f"users/{own}", {"password": "secret", "tags": ""})
+    try:
+        await operator.ask("PUT", f"permissions/{operator.vhost}/{own}", allowed)
+        await owner.open()
+        await owner.ensure(BROKER, Ensure.CREATE)
+        assert all(check.ok for check in await owner.check())
+        for spec in (BROKER, LETTERS):
+            await user.ensure(spec, Ensure.OFF)
+
+        wrong = [(check.name, check.level, check.detail) for check in await user.check() if not check.ok]
+    finally:
+        await operator.ask("DELETE", f"users/{own}")
+
+    [refused, absent] = wrong
+    assert refused[:2] == (f"{own}.n.b", Level.PERMISSION)
+    assert f"{missing} access" in refused[2]
+    assert absent[:2] == (f"{own}.n.b:dead-letters", Level.TOPOLOGY)
+    bindings = await operator.ask("GET", f"queues/{operator.vhost}/{own}.n.b/bindings")
+    assert sorted(binding["source"] for binding in bindings) == ["", f"{own}.n.b"], "nothing was changed"
 
 
 async def test_tls_is_verified(make, operator):
@@ -254,6 +279,24 @@ async def test_junk_of_the_largest_size_is_parked_in_pieces(make, operator, queu
     assert b"".join(letter.event.data or b"" for letter in letters) == junk
     await subscription.close()
     assert (await transport.backlog(BROKER.name, SHARED)).events == 0
+
+
+async def test_a_reader_hears_of_a_bug_that_ended_the_parking(transport, operator, queue, monkeypatch):
+    async def broken(channel: str, events: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    await operator.put(queue, b"junk")
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    with monkeypatch.context() as patch:
+        patch.setattr(transport, "publish", broken)
+
+        assert isinstance(await raised_by(subscription), ZeroDivisionError)
+
+    await subscription.close()
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    assert await subscription.receive(10) == []
+    [letter] = await letters_of(transport, 1)
+    assert letter.event.data == b"junk"
 
 
 async def test_junk_waits_unsettled_while_there_is_nowhere_to_park_it(make, operator, queue, unreadable):

@@ -29,6 +29,7 @@ from mesh_gateway.transport.contract import (
 )
 from mesh_gateway.wire.unreadable import in_pieces
 from mesh_gateway_sqs import publisher, queues
+from mesh_gateway_sqs.checks import checks
 from mesh_gateway_sqs.client import Sqs, Unknown
 from mesh_gateway_sqs.clock import Clock, RealClock
 from mesh_gateway_sqs.letters import Letters
@@ -53,6 +54,8 @@ class SqsTransport:
         self._names = Names(options.prefix, options.fifo)
         self._sqs: Sqs | None = None
         self._urls: dict[str, str] = {}
+        self._known: set[str] = set()
+        """The queues that we were asked to ensure."""
         self._letters: dict[str, Letters] = {}
         self._subscriptions: set[SqsSubscription] = set()
         self.capabilities = Capabilities(
@@ -94,11 +97,12 @@ class SqsTransport:
             await sqs.close()
 
     async def check(self) -> list[Check]:
-        """As `Transport.check`: credentials, and one call."""
+        """As `Transport.check`: credentials, one call, and the queues of the channels known by now."""
         sqs = Sqs(self._options)
         try:
             await sqs.open()
             await _greet(sqs, self._options.prefix)
+            found = await checks(sqs, sorted(self._known))
         except NotPermitted as error:
             return [
                 Check(
@@ -118,15 +122,18 @@ class SqsTransport:
         return [
             Check("sqs", Level.CONNECT, ok=True, detail="SQS answers"),
             Check("sqs", Level.AUTH, ok=True, detail="the credentials are taken"),
+            *found,
         ]
 
     # ── channels ─────────────────────────────────────────────────────────────────────────────
 
     async def ensure(self, channel: ChannelSpec, mode: Ensure) -> list[Drift]:
         """As `Transport.ensure`. Settings that differ are told, never changed."""
+        name = self._names.queue(channel.name)
+        self._known.add(name)
         if mode is Ensure.OFF:
             return []
-        sqs, name = self._serving(), self._names.queue(channel.name)
+        sqs = self._serving()
         make = queues.create(sqs, name, self._options) if mode is Ensure.CREATE else queues.url(sqs, name)
         queue = self._urls[channel.name] = await make
         return await queues.drift(sqs, channel.name, queue, self._options)

@@ -20,6 +20,7 @@ from mesh_gateway.transport.contract import (
     ChannelSpec,
     Delivery,
     Ensure,
+    Level,
     Purpose,
     Subscription,
 )
@@ -446,6 +447,29 @@ async def test_a_permission_that_is_missing_is_named_with_its_queue(make, fake, 
 
     with pytest.raises((NotPermitted, PublishError), match=rf"sqs:{action} on .*t_shop_orders"):
         await use()
+
+
+@pytest.mark.parametrize("action", ["GetQueueUrl", "GetQueueAttributes"])
+async def test_a_check_names_the_queue_that_may_not_be_asked_for(make, fake, action):
+    assert all(check.ok for check in await (await opened(make)).check())
+    fake.allowed["AKLIMITED"] = {"ListQueues", "GetQueueUrl", "GetQueueAttributes"} - {action}
+    transport = make(profile="limited")
+    await transport.ensure(SPEC, Ensure.OFF)
+
+    [wrong] = [check for check in await transport.check() if not check.ok]
+
+    assert (wrong.name, wrong.level) == ("t_shop_orders", Level.PERMISSION)
+    assert f"sqs:{action}" in wrong.detail
+
+
+async def test_a_check_names_the_queue_that_is_not_there(make, fake):
+    transport = await opened(make)
+    await transport.ensure(ChannelSpec("shop", "orders", purpose=Purpose.DEAD_LETTERS), Ensure.OFF)
+
+    [wrong] = [check for check in await transport.check() if not check.ok]
+
+    assert (wrong.name, wrong.level) == ("t_shop_orders_dead-letters", Level.TOPOLOGY)
+    assert len(fake.queues) == 1, "nothing is made"
 
 
 @pytest.mark.parametrize("status", [400, 403])
