@@ -51,7 +51,9 @@ class StoredMemory:
             (self._channel, self._now, apsw.carray(tuple(identities))),
         )
         db.execute(
-            "DELETE FROM came WHERE (channel, identity) IN"
-            " (SELECT channel, identity FROM came WHERE channel=? AND at<? ORDER BY at LIMIT ?)",
+            # What came together goes together: of two identities that mean something only side by side
+            # (an event's and its copy's) none is known without the other.
+            "DELETE FROM came WHERE channel=?1 AND at<=(SELECT max(at) FROM"
+            " (SELECT at FROM came WHERE channel=?1 AND at<?2 ORDER BY at LIMIT ?3))",
             (self._channel, self._now - KEPT_SECONDS, FORGOTTEN * len(identities)),
         )
