@@ -32,7 +32,7 @@ from mesh_gateway.event import Event
 from mesh_gateway.federation import via
 from mesh_gateway.federation.outbox import Backoff, Outbox
 from mesh_gateway.federation.rate import Rate
-from mesh_gateway.federation.target import Manner, Target, TooLarge, Unreached
+from mesh_gateway.federation.target import Manner, NotTaken, Target, Unreached
 from mesh_gateway.federation.transfer import Lane, Verdict, Word
 from mesh_gateway.transport.channel import Channel
 from mesh_gateway.transport.contract import Delivery, Start
@@ -311,9 +311,8 @@ class Relay:
                 manner = await self.target.meet()
             except Unreached as error:
                 self._away(error)
-                wait = max(self._terms.backoff.wait(self._failures), error.after or 0.0)
                 await self._give_back_in_time()
-                await asyncio.sleep(wait)
+                await asyncio.sleep(self._terms.backoff.wait(self._failures, error.after))
             else:
                 break
         if self.manner is None:
@@ -353,8 +352,8 @@ class Relay:
             verdicts = await self.target.send(transfer)
             if not any(verdicts):
                 raise Unreached("unavailable", "the receiver could store none of the events")
-        except TooLarge:
-            judged = self._outbox.too_large(self._clock.time())
+        except NotTaken as error:
+            judged = self._outbox.not_taken(str(error))
         except Unreached as error:
             self._outbox.failed(self._clock.time(), error.after)
             raise
