@@ -101,6 +101,7 @@ class Parking:
         self.drained = False
         self._published += 1
         self._wanted.set()
+        self._has_room.set()  # nobody has said so while nothing was parked
 
     def stop(self) -> None:
         """Park nothing more; what is on the way stays unsettled where it came from."""

@@ -165,6 +165,8 @@ class Relay:
         self._room = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self.failing = False
+        """The latest transfer got no verdicts. That the target greets is no sign that it takes anything."""
         self._failures = 0
         self._burying = 0
         self._stopping = False
@@ -186,7 +188,7 @@ class Relay:
             try:
                 await self._session()
             except* _HeldTooLong:
-                log.info("held events go back until the target is there again", relay=self.key)
+                log.info("held events go back to their source, which will give them again", relay=self.key)
 
     def stop(self) -> None:
         """Send nothing more; a transfer under way may still end."""
@@ -302,7 +304,7 @@ class Relay:
                     await self._transfer()
             except Unreached as error:
                 self._away(error)
-                await self._give_back_in_time()
+                self._give_back_in_time()
 
     async def _meet(self) -> None:
         """Until the target has said how it takes events."""
@@ -311,25 +313,30 @@ class Relay:
                 manner = await self.target.meet()
             except Unreached as error:
                 self._away(error)
-                await self._give_back_in_time()
+                self._give_back_in_time()
                 await asyncio.sleep(self._terms.backoff.wait(self._failures, error.after))
             else:
                 break
-        if self.manner is None:
+        self._greeted(manner)
+        self._met.set()
+        self._made_room()
+
+    def _greeted(self, manner: Manner) -> None:
+        if self.manner is None and not self.failing:
             log.info(
                 "the target of a relay is there", relay=self.key, target=self.target.address, mode=manner.mode
             )
+        if manner != self.manner:
+            self._outbox.bound(manner.most_events, manner.most_bytes)
         self.manner = manner
-        self._outbox.bound(manner.most_events, manner.most_bytes)
         self._answered()
-        self._met.set()
-        self._made_room()
 
     async def _something_to_do(self) -> None:
         """Returns when a transfer is due. Asks now and then whether the target is still there. Raises `Unreached`."""
         while True:
             if self._stopping:
                 await asyncio.Event().wait()  # until the owner cancels
+            self._give_back_in_time()
             due = self._outbox.due(self._clock.time())
             if due == 0.0:
                 return
@@ -339,8 +346,8 @@ class Relay:
                     await self._wake.wait()
             except TimeoutError:
                 if due is None:
-                    self.manner = await self.target.meet()
-                    self._answered()
+                    self.failing = False  # there is nothing left that could not be sent
+                    self._greeted(await self.target.meet())
 
     async def _transfer(self) -> None:
         """One transfer and what its verdicts mean. Raises `Unreached`."""
@@ -355,10 +362,12 @@ class Relay:
         except NotTaken as error:
             judged = self._outbox.not_taken(str(error))
         except Unreached as error:
+            self.failing = True
             self._outbox.failed(self._clock.time(), error.after)
             raise
         else:
             self.counters.transfers += 1
+            self.failing = False
             self._answered()
             judged = self._outbox.answered(verdicts, self._clock.time())
         finally:
@@ -367,14 +376,15 @@ class Relay:
             self._end(one.token, one.verdict)
         self._made_room()
 
-    async def _give_back_in_time(self) -> None:
+    def _give_back_in_time(self) -> None:
         """Raises `_HeldTooLong` when the source would soon take away what is held."""
         oldest = self._outbox.first
         if oldest is not None and self._clock.time() - oldest.since > self._hold_limit * PART_OF_HOLD:
             raise _HeldTooLong
 
     def _answered(self) -> None:
-        self._failures = 0
+        if not self.failing:
+            self._failures = 0
         self.counters.last_success = time.time()
 
     def _away(self, error: Unreached) -> None:
@@ -396,8 +406,7 @@ class Relay:
     def _made_room(self) -> None:
         if self._has_room() > 0:
             self._room.set()
-            if not self.parking.drained:
-                self.parking.resume()
+            self.parking.resume()
 
     # ── ends ─────────────────────────────────────────────────────────────────────────────────
 

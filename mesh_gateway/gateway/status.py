@@ -135,7 +135,7 @@ def _relay_condition(one: RelayParts, mesh: Mesh) -> dict[str, str]:
         return condition("False", "Failed", part.error)
     if not one.home.link.up.is_set():
         return condition("Unknown", "BrokerNotReady", one.home.link.detail)
-    if running.manner is None:
+    if running.manner is None or running.failing:
         if counters.last_reason:
             return condition("False", _words(counters.last_reason), counters.last_error)
         return condition("Unknown", "NotContacted", "the target has not answered yet")
