@@ -25,14 +25,16 @@ event), few enough that 256 events of 1 MiB stay within a budget of memory."""
 class Sifting(Protocol):
     """Finds events that lie in the channel twice."""
 
-    async def duplicates_of(self, deliveries: Sequence[Delivery]) -> set[int]:
-        """The indexes of the deliveries that hold what another copy has brought. Raises `TransportError`."""
+    async def duplicates_of(self, group: str, deliveries: Sequence[Delivery]) -> set[int]:
+        """The indexes of the deliveries that hold what another copy has brought to `group`. Raises `TransportError`."""
         ...
 
 
-async def sifted(sieve: Sifting | None, deliveries: Sequence[Delivery], ledger: Ledger) -> Sequence[Delivery]:
-    """The deliveries without duplicates, which are settled. Raises `TransportError`."""
-    doubles = set() if sieve is None else await sieve.duplicates_of(deliveries)
+async def sifted(
+    sieve: Sifting | None, group: str, deliveries: Sequence[Delivery], ledger: Ledger
+) -> Sequence[Delivery]:
+    """The deliveries of `group` without duplicates, which are settled. Raises `TransportError`."""
+    doubles = set() if sieve is None else await sieve.duplicates_of(group, deliveries)
     if not doubles:
         return deliveries
     ledger.unwanted([one for index, one in enumerate(deliveries) if index in doubles])
@@ -101,7 +103,7 @@ class Reader:
             deliveries = await subscription.receive(RECEIVE_LIMIT)
             if deliveries:
                 ledger.received(len(deliveries))
-                self.route(await sifted(self._sieve, deliveries, ledger), ledger)
+                self.route(await sifted(self._sieve, self.group, deliveries, ledger), ledger)
 
     def route(self, deliveries: Sequence[Delivery], ledger: Ledger) -> None:
         """Show each event to the triggers that want it."""

@@ -249,7 +249,7 @@ class Relay:
                 while True:
                     deliveries = await subscription.receive(await self._wait_for_room())
                     ledger.received(len(deliveries))
-                    for delivery in await sifted(self._sieve, deliveries, ledger):
+                    for delivery in await sifted(self._sieve, group, deliveries, ledger):
                         delivery.pending = 1
                         if self._wanted.matches(delivery.event):
                             self._offer(delivery, ledger.finish)

@@ -1,9 +1,13 @@
 """Finding events that a broker holds twice, when they are read: for transports that cannot remember what they store.
 
 A transfer whose outcome its sender did not hear of is sent again, and may then lie in the log twice. Of all copies of
-an event that came by relays, the one that is read first counts, for every group of the broker; which one that is, is
-durable before anybody is given it. So a copy that comes again (after a crash, unsettled) is the same copy and is
-delivered, and another one is a duplicate and is settled without being delivered.
+an event that came by relays, the one that a group reads first counts for that group; which one that is, is durable before
+anybody is given it. So a copy that comes again (after a crash, unsettled) is the same copy and is delivered, and another
+one is a duplicate and is settled without being delivered.
+
+Each group has its own first copy, because a transport may hold one copy for one group and not for another: a publish that
+RabbitMQ did not confirm may lie in some of its queues only. A choice that held for all groups would lose the event for the
+others.
 """
 
 from __future__ import annotations
@@ -31,10 +35,10 @@ class Sieve:
         self._transport = transport
         self._channel = channel
 
-    async def duplicates_of(self, deliveries: Sequence[Delivery]) -> set[int]:
-        """The indexes of the deliveries that hold what another copy has brought. Raises `TransportError`."""
+    async def duplicates_of(self, group: str, deliveries: Sequence[Delivery]) -> set[int]:
+        """The indexes of the deliveries that hold what another copy has brought to `group`. Raises `TransportError`."""
         asked = [
-            (index, identity(one.event), one.position)
+            (index, _named(group, identity(one.event)), one.position)
             for index, one in enumerate(deliveries)
             if via.VIA in one.event.attributes
         ]
@@ -44,7 +48,7 @@ class Sieve:
 
         def choose(memory: Memory) -> Sequence[Event]:
             found.clear()
-            copies = [(index, own, _copy(own, position)) for index, own, position in asked]
+            copies = [(index, own, _named(position, own)) for index, own, position in asked]
             known = memory.known([name for _, own, copy in copies for name in (own, copy)])
             new: list[bytes] = []
             for index, own, copy in copies:
@@ -64,6 +68,6 @@ class Sieve:
         return found
 
 
-def _copy(own: bytes, position: str) -> bytes:
-    """Names one copy of an event, as its identity names the event."""
-    return blake2b(own + position.encode(), digest_size=16).digest()
+def _named(what: str, own: bytes) -> bytes:
+    """An event within a group, or one copy of it there, as its identity names the event."""
+    return blake2b(own + what.encode(), digest_size=16).digest()
