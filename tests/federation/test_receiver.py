@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mesh_gateway.broker.broker import Broker
-from mesh_gateway.errors import ConnectionLost, StoreFull, TransportError
+from mesh_gateway.errors import ConnectionLost, StoreFull, Throttled, TransportError
 from mesh_gateway.event import Event
 from mesh_gateway.federation import receiver as receiver_module
 from mesh_gateway.federation import via
@@ -285,6 +285,19 @@ async def test_a_transfer_over_the_size_of_a_commit_goes_in_one_of_its_own(
 
     assert commits == [2, 1, 1]
     assert len(await place.stored()) == 8
+
+
+async def test_what_waits_is_bounded_and_what_does_not_fit_may_come_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(receiver_module, "MOST_WAITING", 3_000)
+    receiver = await place.open()
+
+    told = await asyncio.gather(*(words(receiver, transfer(n)) for n in range(1, 5)), return_exceptions=True)
+
+    assert told[:2] == [["accepted"], ["accepted"]]
+    assert all(isinstance(one, Throttled) for one in told[2:])
+    assert await words(receiver, transfer(3)) == ["accepted"]
 
 
 async def test_a_store_of_the_version_before_learns_to_remember(place: Place):
