@@ -165,7 +165,7 @@ async def whole(
     letters, parked, relayed = await asyncio.gather(
         asyncio.gather(*(backlog.dead_letters(home) for home in homes)),
         asyncio.gather(*(backlog.parked(one, home) for home, one in owners)),
-        asyncio.gather(*(backlog.relayed(one.relay, one.home) for one in relays)),
+        asyncio.gather(*(backlog.unsent(one.relay, one.home) for one in relays)),
     )
     brokers = [
         broker(home, mesh, broker_url(home.spec.key), waiting)

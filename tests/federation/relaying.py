@@ -170,11 +170,9 @@ class Rig:
 
     async def unsettled(self) -> int:
         """Events that the source would give again."""
-        own = await backlog.relayed(self.relay, self.home)
-        parked = await backlog.parked(self.relay, self.home)
-        assert own is not None
-        assert parked is not None
-        return own.events + (0 if self.relay.group is None else parked.events)
+        left = await backlog.unsent(self.relay, self.home)
+        assert left is not None
+        return left.events
 
     async def all_settled(self, left: int = 0) -> None:
         """Once the source would give so many again, and nothing is on its way to an end."""
