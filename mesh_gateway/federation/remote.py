@@ -60,6 +60,8 @@ class Remote:
         terms = encoding.read_terms(headers)
         if response.status == 404 and encoding.TRANSFER.encode() in headers:
             raise _unreached(response)  # a gateway, without such a broker
+        if self._batches and response.status >= 500 and response.status != 501:
+            raise _unreached(response)  # something on the way to the gateway that was there
         self._batches = terms is not None
         if terms is None:
             return Manner("singles", most_events=SINGLES)

@@ -143,20 +143,32 @@ async def test_what_is_refused_goes_to_the_relays_dead_letter_sink_first_if_it_h
             assert await rig.letters() == []
 
 
-async def test_while_a_refused_event_is_not_durably_buried_it_is_not_settled():
+async def test_a_refused_event_is_buried_as_soon_as_its_channel_takes_it():
     async with relaying() as rig:
         rig.home.dead_letters.refuse(ConnectionLost("full"))
         rig.target.answer = lambda transfer: [REFUSED]
         await rig.publish("1")
         await until(lambda: rig.relay.counters.verdicts["refused"])
-
         assert rig.relay.held == 1
-        assert await rig.unsettled() == 1
 
         rig.home.dead_letters.serve()
         await rig.let_pass_until(lambda: not rig.relay.held)
         await rig.all_settled()
         assert [letter["id"] for letter in await rig.letters()] == ["1"]
+
+
+async def test_a_refused_event_that_is_not_durably_buried_comes_again_after_a_restart(tmp_path: Path):
+    async with relaying(state=tmp_path) as rig:
+        rig.home.dead_letters.refuse(ConnectionLost("full"))
+        rig.target.answer = lambda transfer: [REFUSED]
+        await rig.publish("1")
+        await until(lambda: rig.relay.counters.verdicts["refused"])
+
+    async with relaying(state=tmp_path) as rig:
+        again = await rig.target.asked()
+        assert again.ids == ["1"]
+        again.answer()
+        await rig.all_settled()
 
 
 @pytest.mark.parametrize(("hops", "why"), [("16", "the limit is 16"), ("many", "decimal number")])

@@ -224,6 +224,17 @@ async def test_a_gateway_that_has_gone_is_met_anew_as_what_is_there_now():
     assert server.posted[0].headers[b"ce-id"] == b"1"
 
 
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_trouble_on_the_way_does_not_make_another_of_a_gateway(status: int):
+    async with meeting() as (server, remote):
+        await remote.meet()
+        server.answers["OPTIONS"] = Answer(status)
+        assert (await unreached(remote.meet()))[0] == "unavailable"
+
+        server.answers["OPTIONS"] = GATEWAY
+        assert (await remote.meet()).mode == "batches"
+
+
 # ── transfers ────────────────────────────────────────────────────────────────────────────────
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 import trustme
 
+from mesh_gateway.delivery.http import HttpSettings
 from mesh_gateway.delivery.watch import Watches
 from mesh_gateway.errors import ConnectionLost
 from mesh_gateway.event import Event
 from mesh_gateway.federation import encoding
-from mesh_gateway.federation.transfer import Lane, Numbered, Transfer
+from mesh_gateway.federation.remote import Remote
+from mesh_gateway.federation.transfer import ACCEPTED, DUPLICATE, Lane, Numbered, Transfer
 from mesh_gateway.gateway import doors
 from mesh_gateway.gateway.assembly import assemble
 from mesh_gateway.gateway.mesh import Mesh
@@ -474,6 +476,33 @@ async def test_a_name_in_a_certificate_is_a_credential(authority: trustme.CA, se
 
         [stored] = await here.stored()
         assert stored.id == "1"
+
+
+async def test_the_sending_side_meets_and_sends_with_its_certificate(
+    authority: trustme.CA, server: ssl.SSLContext, tmp_path: Path
+):
+    issued = authority.issue_cert("mesh.eu.example")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    for part in issued.cert_chain_pems:
+        part.write_to_path(tmp_path / "cert.pem", append=True)
+    async with gateway(NAMED, tls=server) as here:
+        settings = HttpSettings(
+            f"https://localhost:{here.port}/shop/orders",
+            ca_certificates=authority.cert_pem.bytes().decode(),
+            client_certificate=(tmp_path / "cert.pem", tmp_path / "key.pem"),
+        )
+        remote = Remote(settings, gzip=True)
+        met = await remote.meet()
+        events = [Event.new(type="t", source="/s", id=str(n), data=b"\x00" * 500) for n in range(100)]
+        sent = Transfer(
+            Lane("", "shop/to-us", "1"), 0, tuple(Numbered(n + 1, e) for n, e in enumerate(events))
+        )
+        first, again = await remote.send(sent), await remote.send(sent)
+        await remote.close()
+
+        assert (met.mode, met.place) == ("batches", "us/shop/orders")
+        assert (list(first), list(again)) == ([ACCEPTED] * 100, [DUPLICATE] * 100)
+        assert [stored.data for stored in await here.stored()] == [event.data for event in events]
 
 
 async def test_a_name_that_nobody_has_is_403_and_nothing_is_stored(
