@@ -198,9 +198,15 @@ class Rig:
         return condition["status"], condition["reason"]
 
 
+class Forgetful(EmbeddedTransport):
+    """It cannot remember what it stores."""
+
+    publish_chosen = None  # type: ignore[assignment]  # as if it were not there
+
+
 def plugins() -> Plugins:
     found = load_plugins([])
-    for kind in (WithoutGroups, Leasing):
+    for kind in (WithoutGroups, Leasing, Forgetful):
         name = kind.__name__
         found.transports[name] = TransportKind(
             name,
@@ -231,6 +237,16 @@ async def relaying(
         else {},
         relays={relay.key: relay},
     )
+    target = target or ScriptedTarget()
+    async with running(spec, target) as (mesh, clock):
+        yield Rig(mesh, spec, target, clock)
+
+
+@asynccontextmanager
+async def running(
+    spec: GatewaySpec, target: ScriptedTarget | None = None
+) -> AsyncIterator[tuple[Mesh, ManualClock]]:
+    """A gateway of these documents, up; its one relay to somewhere else sends to `target`."""
     clock = ManualClock()
     around = Surroundings(
         plugins=plugins(),
@@ -241,13 +257,13 @@ async def relaying(
         on_fatal=lambda why: None,
     )
     mesh = Mesh(assemble(spec, around), grace=2)
-    target = target or ScriptedTarget()
-    mesh.parts.relays[relay.key].relay.target = target
+    if target is not None:
+        mesh.parts.relays["shop/to-us"].relay.target = target
     task = asyncio.ensure_future(mesh.run())
     try:
         async with asyncio.timeout(PATIENCE):
             await mesh.up()
-        yield Rig(mesh, spec, target, clock)
+        yield mesh, clock
     finally:
         mesh.stop()
         async with asyncio.timeout(PATIENCE):
