@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mesh_gateway.delivery.watch import Watches
+from mesh_gateway.errors import TransportError
 from mesh_gateway.event import Event
 from mesh_gateway.federation.relay import Relay
 from mesh_gateway.federation.target import Manner, NotTaken, Unreached
@@ -156,6 +157,16 @@ class Rig:
             [Event.new(type="order.created", source="/s", id=id, data=b"{}", **attributes) for id in ids]
         )
 
+    async def publish_at_last(self, *ids: str) -> None:
+        """As `publish`, again and again until they are stored."""
+        while True:
+            await self.home.link.up.wait()
+            try:
+                await self.publish(*ids)
+            except TransportError:
+                continue
+            return
+
     def let_pass(self, seconds: float) -> None:
         """Let time pass, and the relay see that it has."""
         self.clock.advance(seconds)
@@ -174,15 +185,17 @@ class Rig:
         assert left is not None
         return left.events
 
-    async def all_settled(self, left: int = 0) -> None:
-        """Once the source would give so many again, and nothing is on its way to an end."""
+    async def all_settled(self, left: int = 0, *, passing: bool = False) -> None:
+        """Once the source would give so many again, and nothing is on its way to an end; time may be `passing`."""
         async with asyncio.timeout(PATIENCE):
             while self.relay.held > left or await self.unsettled() > left:
+                if passing:
+                    self.let_pass(BACKOFF)
                 await asyncio.sleep(0)
 
     async def letters(self) -> list[dict[str, Any]]:
         """The dead letters, as `dlq list` shows them."""
-        found = await deadletters.page(self.home, after=None, limit=100)
+        found = await deadletters.page(self.home, after=None, limit=1_000)
         return [deadletters.row("shop/orders", letter) for letter in found]
 
     async def redrive(self) -> int:

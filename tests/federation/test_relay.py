@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests.federation.relaying import (
     BACKOFF,
     LEASE,
     RELAY,
+    Said,
     ScriptedTarget,
     accept,
     ids,
@@ -306,6 +308,51 @@ async def test_one_target_that_is_away_keeps_nothing_from_a_trigger_of_the_same_
 
         await until(lambda: rig.mesh.parts.triggers["shop/all"].counters.delivered == 3_000)
         assert await rig.unsettled() == 3_000
+
+
+@pytest.mark.parametrize("kind", ["embedded", "WithoutGroups", "Leasing"])
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_a_target_answers_every_event_ends_there_or_with_the_dead_letters(
+    kind: str, seed: int, tmp_path: Path
+):
+    chance = random.Random(seed)
+    taken: set[str] = set()
+
+    def verdict(id: str) -> Verdict | None:
+        said = chance.choice([ACCEPTED, ACCEPTED, ACCEPTED, None, REFUSED, LOOPED])
+        if said is not None and said is not REFUSED:
+            taken.add(id)
+        return said
+
+    def anything(transfer: Transfer) -> Said:
+        match chance.randrange(6):
+            case 0:
+                return Unreached("timeout", "timeout", chance.choice([None, 1.0]))
+            case 1:
+                taken.update(ids(transfer))  # stored, and the answer was lost
+                return AWAY
+            case 2:
+                return NotTaken("too large") if len(transfer.events) > 1 else [verdict(ids(transfer)[0])]
+            case 3:
+                rig.home.link.report(ConnectionLost("cut"))
+        return [verdict(id) for id in ids(transfer)]
+
+    def everything(transfer: Transfer) -> Said:
+        taken.update(ids(transfer))
+        return accept(transfer)
+
+    async with relaying(kind=kind, state=tmp_path) as rig:
+        rig.target.answer = anything
+        for at in range(0, 300, 50):
+            await rig.publish_at_last(*map(str, range(at, at + 50)))
+            rig.target.away = AWAY if chance.random() < 0.3 else None
+            enough = len(rig.target.sent) + 3
+            await rig.let_pass_until(lambda: rig.target.away or len(rig.target.sent) >= enough)  # noqa: B023
+        rig.target.away, rig.target.answer = None, everything
+        await rig.home.link.up.wait()
+        await rig.all_settled(passing=True)
+
+        assert taken | {letter["id"] for letter in await rig.letters()} == set(map(str, range(300)))
 
 
 # ── where there are no groups ────────────────────────────────────────────────────────────────
