@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from mesh_gateway.broker import ttl
 from mesh_gateway.delivery.reply import TTL
+from mesh_gateway.delivery.waiting import ATTEMPTS, DUE
 from mesh_gateway.errors import MeshError
 from mesh_gateway.event import Event
 from mesh_gateway.transport.batch import Done
@@ -16,6 +17,12 @@ ARRIVAL = "knativearrivaltime"
 
 RESERVED = "mesh"
 """Attributes of ours: a producer's are taken off, or anybody could forge a dead letter's story."""
+
+
+OF_HERE = frozenset({ATTEMPTS, DUE})
+"""Attributes of ours that mean something only where they were set: not even another gateway may bring them."""
+
+SET_HERE = OF_HERE | {TTL, ARRIVAL}
 
 
 class BrokerCounters:
@@ -87,7 +94,9 @@ class Broker:
         Raises `HopsExhausted`. From any thread.
         """
         attributes = {**event.attributes, TTL: ttl.spend(event.attributes.get(TTL)), ARRIVAL: arrival}
-        kinds = {name: kind for name, kind in (event.kinds or {}).items() if name not in (TTL, ARRIVAL)}
+        for name in OF_HERE:
+            attributes.pop(name, None)
+        kinds = {name: kind for name, kind in (event.kinds or {}).items() if name not in SET_HERE}
         return Event(attributes, event.data, kinds or None, event.headers)
 
     def accept_reply(self, reply: Event, done: Done) -> None:

@@ -112,6 +112,7 @@ class Parking:
     def _want(self) -> None:
         self._wanted.set()
         self._news.set()
+        self._has_room.set()  # nobody has said so while nothing was parked
 
     def stop(self) -> None:
         """Park nothing more; what is on the way stays unsettled where it came from."""

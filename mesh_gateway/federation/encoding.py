@@ -20,12 +20,11 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from mesh_gateway.broker.broker import ARRIVAL
-from mesh_gateway.errors import EventError, EventTooLarge, InvalidEvent
+from mesh_gateway.errors import EventError, EventTooLarge, InvalidEvent, UnsupportedMediaType
 from mesh_gateway.event import Event
 from mesh_gateway.federation.transfer import (
     ACCEPTED,
@@ -54,10 +53,14 @@ LINK_ONLY = frozenset({ARRIVAL})
 GZIP_LEVEL = 1
 """The cheapest: on JSON it finds most of what the dearest finds, at a third of its cost."""
 
+WHY_LENGTH = 256
+"""Characters of a refusal's reason: what a dead letter keeps of it. So 500 of them fit an answer."""
+
 _number = re.compile(rb"[0-9]{1,15}").fullmatch
 _range = re.compile(rb"([0-9]{1,15})(?:-([0-9]{1,15}))?").fullmatch
 _encode = msgspec.json.Encoder().encode
-_verdicts = msgspec.json.Decoder(dict[str, list[Any]]).decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_verdicts = msgspec.json.Decoder(list[str | dict[str, str] | None]).decode
 _PLAIN = {verdict.word.value: verdict for verdict in (ACCEPTED, DUPLICATE, LOOPED)}
 
 
@@ -135,13 +138,14 @@ def encode(transfer: Transfer, *, gzip: bool) -> tuple[bytes, bytes]:
 def decode(fields: Mapping[bytes, bytes], body: bytes, cluster: str, limits: http.Limits) -> Incoming:
     """A transfer of that cluster. Raises `EventError` when it is none, or is over a limit as a whole."""
     if fields.get(b"mesh-transfer") != VERSION:
-        raise InvalidEvent(f"mesh-transfer: this gateway reads version {VERSION.decode()}")
+        # No fault of its events: with this answer the sender asks anew what is read here.
+        raise UnsupportedMediaType(f"mesh-transfer: this gateway reads version {VERSION.decode()}")
     floor = fields.get(b"mesh-floor", b"")
     if not _number(floor):
         raise InvalidEvent("mesh-floor: must be a number")
     lane = Lane(cluster, _name(fields, b"mesh-relay"), _name(fields, b"mesh-epoch"))
     body = _uncoded(fields.get(b"content-encoding", b""), body, limits.max_batch_bytes)
-    each = json.decode_each(body, limits.max_batch_events, limits.max_event_bytes)
+    each = [_bounded(one, limits.max_event_bytes) for one in _each(body, limits)]
     numbers = _numbers(fields.get(b"mesh-numbers", b""), limits.max_batch_events)
     if len(numbers) != len(each):
         raise InvalidEvent(f"mesh-numbers: names {len(numbers)} events, the body has {len(each)}")
@@ -164,12 +168,26 @@ def _whole(event: Event) -> Event:
     )
 
 
+def _each(body: bytes, limits: http.Limits) -> list[Event | EventError]:
+    # A member may be as long as the body: as JSON an event is longer than it was where a producer sent it.
+    return json.decode_each(body, limits.max_batch_events, limits.max_batch_bytes)
+
+
+def _bounded(one: Event | EventError, most: int) -> Event | EventError:
+    """The limit of events holds for what a broker's own producer could send: so many bytes of data."""
+    if isinstance(one, Event):
+        size = max(len(one.data or b""), sum(map(len, one.attributes.values())))
+        if size > most:
+            return EventTooLarge(f"has {size} bytes, the limit is {most} an event")
+    return one
+
+
 def _split(event: Event) -> Event:
     text = event.attributes.get(HEADERS)
     if text is None:
         return event
     bare = event.with_attributes({HEADERS: None})
-    return Event(bare.attributes, bare.data, bare.kinds, beside.headers(text))
+    return Event(bare.attributes, bare.data, bare.kinds, http.passed(beside.headers(text) or {}))
 
 
 def _name(fields: Mapping[bytes, bytes], header: bytes) -> str:
@@ -232,7 +250,11 @@ def encode_verdicts(verdicts: Sequence[Verdict | None]) -> bytes:
     return _encode(
         {
             "verdicts": [
-                None if one is None else {"refused": one.why} if one.word is Word.REFUSED else one.word.value
+                None
+                if one is None
+                else {"refused": one.why[:WHY_LENGTH]}
+                if one.word is Word.REFUSED
+                else one.word.value
                 for one in verdicts
             ]
         }
@@ -242,16 +264,16 @@ def encode_verdicts(verdicts: Sequence[Verdict | None]) -> bytes:
 def decode_verdicts(body: bytes, count: int) -> list[Verdict | None] | None:
     """The verdicts of a transfer of `count` events; None when this is no such answer."""
     try:
-        given = _verdicts(body).get("verdicts", [])
-    except msgspec.DecodeError:
+        given = _verdicts(_members(body).get("verdicts", b"[]"))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     verdicts = [_verdict(one) for one in given if one is None or _verdict(one) is not None]
     return verdicts if len(verdicts) == len(given) == count else None
 
 
-def _verdict(given: Any) -> Verdict | None:
+def _verdict(given: str | dict[str, str] | None) -> Verdict | None:
     if isinstance(given, str):
         return _PLAIN.get(given)
-    if isinstance(given, dict) and isinstance(given.get("refused"), str):
+    if isinstance(given, dict) and "refused" in given:
         return Verdict(Word.REFUSED, given["refused"])
     return None

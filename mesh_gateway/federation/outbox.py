@@ -55,10 +55,13 @@ class Backoff:
 
     first: float = 0.2
     longest: float = 60.0
+    longest_asked: float = 600.0
+    """A receiver's own wish is honoured up to here: one that asks for a year must not stop the relay for a year."""
 
-    def wait(self, failures: int) -> float:
-        """Seconds after that many failures in a row."""
-        return min(self.first * 2.0 ** min(failures - 1, 32), self.longest)
+    def wait(self, failures: int, after: float | None = None) -> float:
+        """Seconds after that many failures in a row. `after`: those that the receiver asked to wait."""
+        wait = min(self.first * 2.0 ** min(failures - 1, 32), self.longest)
+        return wait if after is None else max(wait, min(after, self.longest_asked))
 
 
 class Outbox:
@@ -177,13 +180,15 @@ class Outbox:
         self._again(self._under_way)
         self._under_way = ()
         self.failures += 1
-        self._not_before = now + max(self._backoff.wait(self.failures), after or 0.0)
+        self._not_before = now + self._backoff.wait(self.failures, after)
 
-    def too_large(self, now: float) -> list[Judged]:
-        """The receiver does not take so much at once: half of it goes next; a single event can never go."""
+    def not_taken(self, why: str) -> list[Judged]:
+        """The receiver does not take this transfer: half of it goes next, so that one event that it cannot take does
+        not hold up all others. A single event can never go.
+        """
         held, self._under_way = self._under_way, ()
         if len(held) == 1:
-            refused = Verdict(Word.REFUSED, "the receiver does not take an event of this size")
+            refused = Verdict(Word.REFUSED, f"the receiver does not take this event: {why}")
             return [Judged(held[0].token, held[0].numbered.event, refused, held[0].failures + 1)]
         self._next_events = len(held) // 2
         self._again(held)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mesh_gateway.broker.broker import Broker
-from mesh_gateway.errors import ConnectionLost, EventError, InvalidEvent, MeshError, TransportError
+from mesh_gateway.errors import ConnectionLost, EventError, InvalidEvent, MeshError, Throttled, TransportError
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
 from mesh_gateway.federation.inbox import Judgement, Rules, judge
@@ -30,6 +30,9 @@ ENVELOPE = 1_024
 MOST_BYTES = 16_777_216
 """Of the transfers that are committed together: with 16 of the usual size the cost of a commit is shared well enough,
 and one commit stays a matter of a few hundred milliseconds."""
+
+MOST_WAITING = 4 * MOST_BYTES
+"""Of the transfers that wait. A packed one is a thousand times as large as what the ingress has counted of it."""
 
 Verdicts = Sequence[Verdict | None]
 Told = Callable[[Verdicts | TransportError], None]
@@ -58,6 +61,7 @@ class Receiver:
         self._broker = broker
         self._max_hops = max_hops
         self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
         self._wake = asyncio.Event()
         self._held = Held()
 
@@ -67,7 +71,13 @@ class Receiver:
             error = ConnectionLost(f"{self._broker.key}: its transport is down", retry_after=1)
             asyncio.get_running_loop().call_soon(told, error)
             return
-        self._waiting.append(_Waiting(transfer, Rules(self.place, self._max_hops, types), told))
+        one = _Waiting(transfer, Rules(self.place, self._max_hops, types), told)
+        if self._waiting and self._waiting_bytes + one.size > MOST_WAITING:
+            busy = Throttled(f"{self._broker.key}: too many transfers wait to be stored", retry_after=1)
+            asyncio.get_running_loop().call_soon(told, busy)
+            return
+        self._waiting.append(one)
+        self._waiting_bytes += one.size
         self._wake.set()
 
     def accept(self, events: Sequence[Event], cluster: str, types: tuple[str, ...], done: Done) -> None:
@@ -114,7 +124,7 @@ class Receiver:
                     for one, judgement in zip(taken, judgements, strict=True):
                         self._tell(one, judgement)
         finally:
-            waiting, self._waiting = self._waiting, []
+            waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
             for one in waiting:
                 one.told(ConnectionLost("the gateway stops receiving"))
 
@@ -127,6 +137,7 @@ class Receiver:
             count += 1
         taken = self._waiting[:count]
         del self._waiting[:count]
+        self._waiting_bytes -= sum(one.size for one in taken)
         if not self._waiting:
             self._wake.clear()
         return taken

@@ -32,7 +32,7 @@ from mesh_gateway.event import Event
 from mesh_gateway.federation import via
 from mesh_gateway.federation.outbox import Backoff, Judged, Outbox
 from mesh_gateway.federation.rate import Rate
-from mesh_gateway.federation.target import Manner, Target, TooLarge, Unreached
+from mesh_gateway.federation.target import Manner, NotTaken, Target, Unreached
 from mesh_gateway.federation.transfer import Lane, Word
 from mesh_gateway.transport.channel import Channel
 from mesh_gateway.transport.contract import Delivery, Start
@@ -148,8 +148,6 @@ class Relay:
         self.counters = RelayCounters()
         self.manner: Manner | None = None
         """How the target takes events, as of the last meeting; None while there was none, or it is away."""
-        self.fruitless = 0
-        """Transfers in a row that got no verdicts, however friendly the target's greetings are."""
         self.begun = asyncio.Event()
         """Set once its group exists: from then on it misses nothing."""
         self._cluster = cluster
@@ -167,6 +165,8 @@ class Relay:
         self._room = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self.failing = False
+        """The latest transfer got no verdicts. That the target greets is no sign that it takes anything."""
         self._failures = 0
         self._answered_at: float | None = None
         self._burying = 0
@@ -189,7 +189,7 @@ class Relay:
             try:
                 await self._session()
             except* _HeldTooLong:
-                log.info("held events go back until the target is there again", relay=self.key)
+                log.info("held events go back to their source, which will give them again", relay=self.key)
 
     def stop(self) -> None:
         """Send nothing more; a transfer under way may still end."""
@@ -305,7 +305,7 @@ class Relay:
                     await self._transfer()
             except Unreached as error:
                 self._away(error)
-                await self._give_back_in_time()
+                self._give_back_in_time()
 
     async def _meet(self) -> None:
         """Until the target has said how it takes events."""
@@ -314,24 +314,30 @@ class Relay:
                 manner = await self.target.meet()
             except Unreached as error:
                 self._away(error)
-                wait = max(self._terms.backoff.wait(self._failures), error.after or 0.0)
-                await self._give_back_in_time()
-                await asyncio.sleep(wait)
+                self._give_back_in_time()
+                await asyncio.sleep(self._terms.backoff.wait(self._failures, error.after))
             else:
                 break
-        if self.manner is None:
+        self._greeted(manner)
+        self._met.set()
+        self._made_room()
+
+    def _greeted(self, manner: Manner) -> None:
+        if self.manner is None and not self.failing:
             log.info(
                 "the target of a relay is there", relay=self.key, target=self.target.address, mode=manner.mode
             )
-        self._heed(manner)
-        self._met.set()
-        self._made_room()
+        if manner != self.manner:
+            self._outbox.bound(manner.most_events, manner.most_bytes)
+        self.manner = manner
+        self._answered()
 
     async def _something_to_do(self) -> None:
         """Returns when a transfer is due. Asks now and then whether the target is still there. Raises `Unreached`."""
         while True:
             if self._stopping:
                 await asyncio.Event().wait()  # until the owner cancels
+            self._give_back_in_time()
             due = self._outbox.due(self._clock.time())
             if due == 0.0:
                 return
@@ -341,13 +347,8 @@ class Relay:
                     await self._wake.wait()
             except TimeoutError:
                 if due is None:
-                    self._heed(await self.target.meet())
-
-    def _heed(self, manner: Manner) -> None:
-        """The target has said how it takes events."""
-        self.manner = manner
-        self._outbox.bound(manner.most_events, manner.most_bytes)
-        self._answered()
+                    self.failing = False  # there is nothing left that could not be sent
+                    self._greeted(await self.target.meet())
 
     async def _transfer(self) -> None:
         """One transfer and what its verdicts mean. Raises `Unreached`."""
@@ -359,15 +360,15 @@ class Relay:
             verdicts = await self.target.send(transfer)
             if not any(verdicts):
                 raise Unreached("unavailable", "the receiver could store none of the events")
-        except TooLarge:
-            judged = self._outbox.too_large(self._clock.time())
+        except NotTaken as error:
+            judged = self._outbox.not_taken(str(error))
         except Unreached as error:
-            self.fruitless += 1
+            self.failing = True
             self._outbox.failed(self._clock.time(), error.after)
             raise
         else:
-            self.fruitless = 0
             self.counters.transfers += 1
+            self.failing = False
             self._answered()
             judged = self._outbox.answered(verdicts, self._clock.time())
         finally:
@@ -376,14 +377,15 @@ class Relay:
             self._end(one)
         self._made_room()
 
-    async def _give_back_in_time(self) -> None:
+    def _give_back_in_time(self) -> None:
         """Raises `_HeldTooLong` when the source would soon take away what is held."""
         oldest = self._outbox.first
         if oldest is not None and self._clock.time() - oldest.since > self._hold_limit * PART_OF_HOLD:
             raise _HeldTooLong
 
     def _answered(self) -> None:
-        self._failures = 0
+        if not self.failing:
+            self._failures = 0
         self._answered_at = self._clock.time()
         self.counters.last_success = time.time()
 
@@ -406,8 +408,7 @@ class Relay:
     def _made_room(self) -> None:
         if self._has_room() > 0:
             self._room.set()
-            if not self.parking.drained:
-                self.parking.resume()
+            self.parking.resume()
 
     # ── ends ─────────────────────────────────────────────────────────────────────────────────
 

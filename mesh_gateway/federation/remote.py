@@ -19,7 +19,7 @@ from mesh_gateway.delivery.http import (
 from mesh_gateway.delivery.pool import Pool
 from mesh_gateway.delivery.sink import Accepted, Outcome, Retry
 from mesh_gateway.federation import encoding
-from mesh_gateway.federation.target import Manner, Reason, TooLarge, Unreached
+from mesh_gateway.federation.target import Manner, NotTaken, Reason, Unreached
 from mesh_gateway.federation.transfer import ACCEPTED, Transfer, Verdict, Word
 
 SINGLES = 64
@@ -56,7 +56,12 @@ class Remote:
         response = await self._exchange(request)
         if response.status in (401, 403) or response.status in NOT_THERE:
             raise _unreached(response)
-        terms = encoding.read_terms({name.lower(): value for name, value in response.headers})
+        headers = {name.lower(): value for name, value in response.headers}
+        terms = encoding.read_terms(headers)
+        if response.status == 404 and encoding.TRANSFER.encode() in headers:
+            raise _unreached(response)  # a gateway, without such a broker
+        if self._batches and response.status >= 500 and response.status != 501:
+            raise _unreached(response)  # something on the way to the gateway that was there
         self._batches = terms is not None
         if terms is None:
             return Manner("singles", most_events=SINGLES)
@@ -76,8 +81,8 @@ class Remote:
     async def _send_batch(self, transfer: Transfer) -> Sequence[Verdict | None]:
         lines, body = encoding.encode(transfer, gzip=self._gzip)
         response = await self._exchange(b"%b%b\r\n%b" % (self._post, lines, body))
-        if response.status == 413:
-            raise TooLarge
+        if response.status == 413 or (response.status == 400 and _is_problem(response)):
+            raise NotTaken(_said(response))
         if response.status != 200:
             raise _unreached(response)
         verdicts = encoding.decode_verdicts(response.body, len(transfer.events))
@@ -98,9 +103,13 @@ class Remote:
             if not ending.done():
                 ending.set_exception(Unreached(_reason(why), why))
 
-        deadline = loop.time() + self._timeout
-        self._pool.start(Exchange(request, deadline, ANSWER_BYTES, None, answered, failed))
-        return await ending
+        exchange = Exchange(request, loop.time() + self._timeout, ANSWER_BYTES, None, answered, failed)
+        self._pool.start(exchange)
+        try:
+            return await ending
+        finally:
+            # Given up, it is ended by the next sweep: the only connection is not to wait for its answer.
+            exchange.deadline = 0.0
 
     # ── single events ────────────────────────────────────────────────────────────────────────
 
@@ -135,9 +144,18 @@ def _verdict(outcome: Outcome) -> Verdict | None:
 
 
 def _unreached(response: Response) -> Unreached:
-    said = response.body[:BODY_EXCERPT].decode("utf-8", "replace")
-    why = f"status {response.status}{': ' if said else ''}{said}"
+    why = _said(response)
     return Unreached(_reason(why, response.status), why, retry_after(response))
+
+
+def _said(response: Response) -> str:
+    said = response.body[:BODY_EXCERPT].decode("utf-8", "replace")
+    return f"status {response.status}{': ' if said else ''}{said}"
+
+
+def _is_problem(response: Response) -> bool:
+    """Whether a gateway says this, and not somebody on the way to it."""
+    return any(name.lower() == b"content-type" and value == _PROBLEM for name, value in response.headers)
 
 
 def _reason(why: str, status: int | None = None) -> Reason:
@@ -160,4 +178,5 @@ def _reason(why: str, status: int | None = None) -> Reason:
     return "tls" if why.startswith("tls") else "bad answer" if why.startswith(_BAD) else "unreachable"
 
 
+_PROBLEM = b"application/problem+json"
 _BAD = ("bad response", "response ", "too many interim", "bytes without")

@@ -32,8 +32,8 @@ class Unreached(Exception):
         self.after = after
 
 
-class TooLarge(Exception):
-    """The receiver takes less at once."""
+class NotTaken(Exception):
+    """The receiver takes no such transfer: it is too large, or something in it cannot be read. A part of it may be taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Target(Protocol):
 
     async def send(self, transfer: Transfer) -> Sequence[Verdict | None]:
         """A verdict for each event; None for one that is to be sent again. Raises `Unreached` when there is none,
-        `TooLarge`. Cancelling it leaves the outcome unknown.
+        `NotTaken`. Cancelling it leaves the outcome unknown.
         """
         ...
 

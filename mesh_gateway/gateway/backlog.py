@@ -40,6 +40,18 @@ async def relayed(relay: Relay, home: BrokerParts) -> Backlog | None:
     return await _asked(home.link, relay.channel.name, relay.group)
 
 
+async def unsent(relay: Relay, home: BrokerParts) -> Backlog | None:
+    """What a relay has not sent yet, redriven letters included; None where the transport cannot tell."""
+    if relay.group is None:
+        return await parked(relay, home)
+    found = await asyncio.gather(relayed(relay, home), parked(relay, home))
+    known = [one for one in found if one is not None]
+    if not known:
+        return None
+    ages = [one.oldest_age for one in known if one.oldest_age is not None]
+    return Backlog(sum(one.events for one in known), max(ages, default=None))
+
+
 async def dead_letters(home: BrokerParts) -> Backlog | None:
     """The dead letters that the broker keeps; None where the transport cannot tell."""
     return await _asked(home.link, home.dead_letters.name, OPERATORS)

@@ -139,7 +139,11 @@ def _relay(
         target=_target(spec, parts, around),
         here=f"{gateway.cluster}/{home.spec.key}",
         terms=Terms(
-            Backoff(max(spec.delivery.backoff_delay, 0.05), spec.delivery.backoff_max),
+            Backoff(
+                max(spec.delivery.backoff_delay, 0.05),
+                spec.delivery.backoff_max,
+                spec.delivery.retry_after_max,
+            ),
             spec.delivery.retry,
             spec.rate,
             gateway.max_hops,

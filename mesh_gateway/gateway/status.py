@@ -135,7 +135,7 @@ def _relay_condition(one: RelayParts, mesh: Mesh) -> dict[str, str]:
         return condition("False", "Failed", part.error)
     if not one.home.link.up.is_set():
         return condition("Unknown", "BrokerNotReady", one.home.link.detail)
-    if running.manner is None or running.fruitless:
+    if running.manner is None or running.failing:
         if counters.last_reason:
             return condition("False", _words(counters.last_reason), counters.last_error)
         return condition("Unknown", "NotContacted", "the target has not answered yet")
@@ -165,7 +165,7 @@ async def whole(
     letters, parked, relayed = await asyncio.gather(
         asyncio.gather(*(backlog.dead_letters(home) for home in homes)),
         asyncio.gather(*(backlog.parked(one, home) for home, one in owners)),
-        asyncio.gather(*(backlog.relayed(one.relay, one.home) for one in relays)),
+        asyncio.gather(*(backlog.unsent(one.relay, one.home) for one in relays)),
     )
     brokers = [
         broker(home, mesh, broker_url(home.spec.key), waiting)

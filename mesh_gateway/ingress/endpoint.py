@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from mesh_gateway.errors import (
@@ -170,7 +171,8 @@ class Endpoint:
         if TRANSFER not in head.fields:
             return Answer(200, headers=CONSENT)
         if path not in self._paths:
-            return _unknown(path)
+            # Who asks learns that a gateway is here, although the broker is not.
+            return replace(_unknown(path), headers=((TRANSFER.decode(), "1"),))
         asked = self._from_peer(head, path, names)
         if isinstance(asked, Answer):
             return asked

@@ -8,7 +8,7 @@ attributes are the `ce-*` headers and `Content-Type` is the data's type, any tex
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,6 +54,7 @@ _meanings: dict[bytes, tuple[int, str]] = {}
 _MEMORABLE = 64
 _ce_name = re.compile(rb"ce-([a-z0-9]+)\Z").match
 _charset = re.compile(rb";[ \t]*charset=\"?([^\s\";]+)").search
+_token = re.compile(r"[a-z0-9-]{1,64}").fullmatch
 _breaks = re.compile(r"[\r\n]+")
 _odd = re.compile(rb"[\x00-\x20\"%\x7f-\xff]").search
 
@@ -262,6 +263,15 @@ def _pass(name: str, value: bytes, passed: dict[str, str] | None) -> dict[str, s
     elif len(passed) < MAX_PASSED:
         passed[name] = shown
     return passed
+
+
+def passed(headers: Mapping[str, str]) -> dict[str, str] | None:
+    """Those of the headers that travel beside an event, as `decode` keeps them: no other may be sent on in its name."""
+    kept: dict[str, str] | None = None
+    for name, value in headers.items():
+        if _token(name) and _meaning(name.encode())[0] == _PASS:
+            kept = _pass(name, value.encode(), kept)
+    return kept
 
 
 def _with_headers(event: Event, passed: dict[str, str] | None) -> Event:

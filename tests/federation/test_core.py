@@ -285,12 +285,12 @@ def test_while_nobody_gets_a_verdict_nobody_is_given_up():
 def test_what_is_too_large_goes_in_halves_and_alone_is_refused():
     box = outbox(5, most=4)
     assert sent(box.next(0)) == [1, 2, 3, 4]
-    assert box.too_large(0) == []
+    assert box.not_taken("too large") == []
     assert sent(box.next(0)) == [1, 2]
-    assert box.too_large(0) == []
+    assert box.not_taken("too large") == []
     assert sent(box.next(0)) == [1]
 
-    [refused] = box.too_large(0)
+    [refused] = box.not_taken("too large")
 
     assert (refused.token, refused.verdict.word) == (1, Word.REFUSED)
     assert sent(box.next(0)) == [2]

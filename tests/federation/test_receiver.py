@@ -12,16 +12,25 @@ from pathlib import Path
 import pytest
 
 from mesh_gateway.broker.broker import Broker
-from mesh_gateway.errors import ConnectionLost, StoreFull, TransportError
+from mesh_gateway.errors import ConnectionLost, StoreFull, Throttled, TransportError
 from mesh_gateway.event import Event
+from mesh_gateway.federation import receiver as receiver_module
 from mesh_gateway.federation import via
+from mesh_gateway.federation.inbox import Judgement
 from mesh_gateway.federation.lanes import EPOCHS, Lanes
 from mesh_gateway.federation.receiver import Receiver, Verdicts
 from mesh_gateway.federation.seen import Seen
 from mesh_gateway.federation.transfer import Lane, Numbered, Transfer
 from mesh_gateway.testing.harness import series
 from mesh_gateway.transport.channel import Channel
-from mesh_gateway.transport.contract import EARLIEST, SHARED, ChannelSpec, Ensure, TransportContext
+from mesh_gateway.transport.contract import (
+    EARLIEST,
+    SHARED,
+    ChannelSpec,
+    Ensure,
+    Memory,
+    TransportContext,
+)
 from mesh_gateway.transport.embedded.memory import KEPT_SECONDS
 from mesh_gateway.transport.embedded.options import EmbeddedOptions
 from mesh_gateway.transport.embedded.transport import EmbeddedTransport
@@ -182,6 +191,113 @@ async def test_while_the_transport_is_down_nothing_is_judged(place: Place):
 
     with pytest.raises(TransportError, match="transport is down"):
         await received(receiver, transfer(1))
+
+
+async def test_what_goes_goes_together_with_what_came_together(place: Place):
+    await place.open()
+    transport = place.opened[-1]
+
+    async def remember(*identities: bytes) -> set[bytes]:
+        found: set[bytes] = set()
+
+        def choose(memory: Memory) -> list[Event]:
+            memory.remember(identities)
+            found.update(memory.known([b"own", b"copy", b"other", b"others"]))
+            return []
+
+        await transport.publish_chosen(SPEC.name, choose, size=0)
+        return found
+
+    await remember(b"own", b"copy", b"other", b"others")
+    place.wall += 2 * KEPT_SECONDS
+
+    assert await remember(b"new") == set()
+
+
+async def test_marks_of_one_brokers_own_are_left_behind_by_whoever_brings_them(place: Place):
+    receiver = await place.open()
+    event = series(1)[0].with_attributes({"meshdue": "tomorrow", "meshretried": "x", "meshvia": "eu/a/b"})
+
+    await received(receiver, transfer(1, events=[event]))
+
+    [stored] = await place.stored()
+    assert [name for name in stored.attributes if name.startswith("mesh")] == ["meshvia"]
+
+
+async def test_two_relays_of_a_peer_have_numbers_of_their_own(place: Place):
+    receiver = await place.open()
+    await received(receiver, transfer(1))
+    other = Transfer(Lane("eu", "shop/other", "1"), 0, (Numbered(1, series(3)[2]),))
+
+    assert await words(receiver, other) == ["accepted"]
+
+
+async def test_transfers_that_wait_are_judged_in_order_and_told_apart(place: Place):
+    receiver = await place.open()
+    told = await asyncio.gather(
+        words(receiver, transfer(1, 2)),
+        words(receiver, transfer(2, 3, floor=1)),
+        words(receiver, transfer(1, epoch="2", events=[series(4)[3]])),
+    )
+
+    assert list(told) == [["accepted", "accepted"], ["duplicate", "accepted"], ["duplicate"]]
+
+
+async def test_a_receiver_that_ends_tells_everybody_who_waits(place: Place, monkeypatch: pytest.MonkeyPatch):
+    receiver = await place.open()
+    storing = asyncio.Event()
+
+    async def never(taken: object) -> list[Judgement]:
+        storing.set()
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(receiver, "_store", never)
+    first = asyncio.ensure_future(received(receiver, transfer(1)))
+    await storing.wait()
+    second = asyncio.ensure_future(received(receiver, transfer(2)))
+    await asyncio.sleep(0)
+    place.tasks[-1].cancel()
+
+    for waiting in (first, second):
+        with pytest.raises(ConnectionLost):
+            await waiting
+
+
+async def test_a_transfer_over_the_size_of_a_commit_goes_in_one_of_its_own(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(receiver_module, "MOST_BYTES", 3_000)
+    receiver = await place.open()
+    commits: list[int] = []
+    store = receiver._store
+
+    async def counted(taken):
+        commits.append(len(taken))
+        return await store(taken)
+
+    monkeypatch.setattr(receiver, "_store", counted)
+    await asyncio.gather(
+        *(received(receiver, transfer(n, floor=n - 1)) for n in (1, 2)),
+        received(receiver, transfer(3, 4, 5, 6, 7)),
+        received(receiver, transfer(8)),
+    )
+
+    assert commits == [2, 1, 1]
+    assert len(await place.stored()) == 8
+
+
+async def test_what_waits_is_bounded_and_what_does_not_fit_may_come_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(receiver_module, "MOST_WAITING", 3_000)
+    receiver = await place.open()
+
+    told = await asyncio.gather(*(words(receiver, transfer(n)) for n in range(1, 5)), return_exceptions=True)
+
+    assert told[:2] == [["accepted"], ["accepted"]]
+    assert all(isinstance(one, Throttled) for one in told[2:])
+    assert await words(receiver, transfer(3)) == ["accepted"]
 
 
 async def test_a_store_of_the_version_before_learns_to_remember(place: Place):
