@@ -185,10 +185,14 @@ class Rig:
         assert left is not None
         return left.events
 
+    async def _settled(self, left: int) -> bool:
+        found = await backlog.unsent(self.relay, self.home)
+        return found is not None and found.events <= left
+
     async def all_settled(self, left: int = 0, *, passing: bool = False) -> None:
         """Once the source would give so many again, and nothing is on its way to an end; time may be `passing`."""
         async with asyncio.timeout(PATIENCE):
-            while self.relay.held > left or await self.unsettled() > left:
+            while self.relay.held > left or not await self._settled(left):
                 if passing:
                     self.let_pass(BACKOFF)
                 await asyncio.sleep(0)

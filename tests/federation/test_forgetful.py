@@ -1,4 +1,4 @@
-"""A broker on a transport that cannot remember: what its process remembers, and what is found when it is read."""
+"""A broker on a transport that cannot remember: what its process stores once, and what it remembers of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ pytestmark = pytest.mark.anyio
 
 HERE = "us/shop/orders"
 SPEC = ChannelSpec("shop", "orders")
-MEMORY = ChannelSpec("shop", "orders", groups=())
 
 
 class Log:
