@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh_gateway.delivery.deadletter import TRIGGER
+from mesh_gateway.delivery.deadletter import CLUSTER, TRIGGER
 from mesh_gateway.errors import InvalidEvent
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
@@ -92,12 +92,16 @@ def test_source_and_id_together_are_the_identity():
 
 def test_dead_letters_of_one_event_are_different_things():
     letters = [
-        event(**{TRIGGER: trigger, via.VIA: way})
-        for trigger, way in [("a/b", "eu/ops/dead"), ("a/c", "eu/ops/dead"), ("a/b", "us/ops/dead")]
+        event(**{TRIGGER: trigger, CLUSTER: cluster, via.VIA: "eu/ops/b"})
+        for trigger, cluster in [("a/b", "eu"), ("a/c", "eu"), ("a/b", "us")]
     ]
 
     assert len({identity(one) for one in [event(), *letters]}) == 4
-    assert words(judged(event(), *letters, letters[0])) == [*["accepted"] * 4, "duplicate"]
+    by_another_way = letters[0].with_attributes({via.VIA: "eu/ops/b,ap/ops/b"})
+    assert words(judged(event(), *letters, letters[0], by_another_way)) == [
+        *["accepted"] * 4,
+        *["duplicate"] * 2,
+    ]
 
 
 def test_the_window_forgets_what_is_too_old_and_what_is_too_much_and_counts_the_latter():
