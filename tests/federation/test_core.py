@@ -247,6 +247,21 @@ def test_what_has_no_verdict_goes_first_and_holds_the_floor_back():
     assert last.floor == 3
 
 
+def test_what_the_target_has_logged_is_withdrawn_and_the_floor_passes_its_number():
+    box = Outbox(LANE, THERE)
+    box.offer(event("1"), token=1)
+    box.offer(via.crossing(event("2"), HERE), token=2)
+    box.offer(event("3"), token=3)
+
+    assert box.withdraw(HERE) == [2]
+    transfer = box.next(0)
+    assert transfer is not None
+    assert [one.event.id for one in transfer.events] == ["1", "3"]
+    box.failed(0)
+    assert box.withdraw(HERE) == []
+    assert box.held == 2
+
+
 def test_a_transfer_has_a_limit_in_bytes_and_takes_one_event_that_is_over_it():
     box = Outbox(LANE, THERE)
     for _ in range(2):
