@@ -7,6 +7,7 @@ error extensions and ours:
     knativeerrorcode   the HTTP status; absent when there was no response
     knativeerrordata   base64 of the first 1024 bytes of the response body; absent when empty
     meshtrigger        namespace/name of the trigger whose copy this is
+    meshcluster        the gateway that it belongs to: letters travel, by relays
     meshattempts       how often delivery was tried
     meshreason         why it failed, in words
 """
@@ -29,13 +30,15 @@ ERROR_DATA_BYTES = 1024
 
 REASON_LENGTH = 256
 
-TRIGGER = "meshtrigger"
+TRIGGER, CLUSTER = "meshtrigger", "meshcluster"
+"""Whose letter it is: with the source and the id of the event this is what tells one letter from another."""
 
 ERROR_ATTRIBUTES = (
     "knativeerrordest",
     "knativeerrorcode",
     "knativeerrordata",
     TRIGGER,
+    CLUSTER,
     "meshattempts",
     "meshreason",
 )
@@ -43,13 +46,21 @@ ERROR_ATTRIBUTES = (
 
 
 def dead_letter(
-    event: Event, *, trigger: str, address: str, outcome: Retry | Refused, attempts: int, reason: str
+    event: Event,
+    *,
+    trigger: str,
+    cluster: str,
+    address: str,
+    outcome: Retry | Refused,
+    attempts: int,
+    reason: str,
 ) -> Event:
     """The event as it is buried: unchanged but for the error attributes."""
     attributes = {
         **event.attributes,
         "knativeerrordest": address,
         TRIGGER: trigger,
+        CLUSTER: cluster,
         "meshattempts": str(attempts),
         "meshreason": _printable(reason)[:REASON_LENGTH],
     }
@@ -86,6 +97,7 @@ class DeadLetters:
         self,
         *,
         trigger: str,
+        cluster: str,
         sink: Sink | None,
         store: Insist,
         policy: RetryPolicy,
@@ -93,6 +105,7 @@ class DeadLetters:
         chance: Callable[[], float],
     ) -> None:
         self._trigger = trigger
+        self._cluster = cluster
         self._sink = sink
         self._store = store
         self._policy = policy
@@ -131,6 +144,7 @@ class DeadLetters:
         return dead_letter(
             letter.event,
             trigger=self._trigger,
+            cluster=self._cluster,
             address=letter.address,
             outcome=letter.outcome,
             attempts=letter.attempts,

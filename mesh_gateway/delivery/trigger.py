@@ -72,6 +72,7 @@ class Trigger:
         *,
         key: str,
         broker: str,
+        cluster: str,
         sink: Sink,
         dead_letter_sink: Sink | None,
         policy: RetryPolicy,
@@ -103,7 +104,13 @@ class Trigger:
         self._replies = Replies(accept, clock)
         self._store = Insist(dead_letters.publish, clock)
         self._letters = DeadLetters(
-            trigger=key, sink=dead_letter_sink, store=self._store, policy=policy, clock=clock, chance=chance
+            trigger=key,
+            cluster=cluster,
+            sink=dead_letter_sink,
+            store=self._store,
+            policy=policy,
+            clock=clock,
+            chance=chance,
         )
         self.parking = Parking(
             parked,

@@ -118,6 +118,16 @@ class Outbox:
         size = len(event.data or b"") + sum(map(len, crossing.attributes.values()))
         self._waiting.append(Held(Numbered(self._last, crossing), token, size))
 
+    def withdraw(self, place: str) -> list[Any]:
+        """Take out what waits and what `place` has logged; the tokens. These numbers are never sent: a later floor
+        tells that they have ended.
+        """
+        back = [one for one in self._waiting if place in via.logged_by(one.numbered.event)]
+        if back:
+            gone = {one.numbered.number for one in back}
+            self._waiting = deque(one for one in self._waiting if one.numbered.number not in gone)
+        return [one.token for one in back]
+
     def due(self, now: float) -> float | None:
         """Seconds until `next` has something to send; None while a transfer is under way, or there is nothing."""
         if self._under_way or not self._waiting:

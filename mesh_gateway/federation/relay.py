@@ -329,6 +329,10 @@ class Relay:
             )
         if manner != self.manner:
             self._outbox.bound(manner.most_events, manner.most_bytes)
+            if manner.place is not None:  # what was read while it was not known who is there
+                for token in self._outbox.withdraw(manner.place):
+                    self.counters.skipped += 1
+                    token.finish(token.delivery)
         self.manner = manner
         self._answered()
 

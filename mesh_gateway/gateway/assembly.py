@@ -53,7 +53,7 @@ def assemble(spec: GatewaySpec, around: Surroundings) -> Parts:
         parts.brokers[broker.key] = make_broker(broker, spec, parts)
     add_receivers(spec, parts, around)
     for trigger in spec.triggers.values():
-        add_trigger(trigger, parts, around)
+        add_trigger(trigger, spec.cluster, parts, around)
     add_relays(spec, parts, around)
     for broker_parts in parts.brokers.values():
         add_shared_reader(broker_parts, spec, parts, around)
@@ -103,7 +103,7 @@ def make_broker(spec: BrokerSpec, gateway: GatewaySpec, parts: Parts) -> BrokerP
     return BrokerParts(spec, link, Broker(spec.key, channel), letters, Gate())
 
 
-def add_trigger(spec: TriggerSpec, parts: Parts, around: Surroundings) -> None:
+def add_trigger(spec: TriggerSpec, cluster: str, parts: Parts, around: Surroundings) -> None:
     """Make the trigger, and its own reader if it is dedicated."""
     home = parts.brokers[spec.broker]
     gate = Gate() if spec.read == "dedicated" else home.gate
@@ -123,6 +123,7 @@ def add_trigger(spec: TriggerSpec, parts: Parts, around: Surroundings) -> None:
     trigger = Trigger(
         key=spec.key,
         broker=spec.broker,
+        cluster=cluster,
         sink=make_sink(spec.destination, sending, parts, around),
         dead_letter_sink=None
         if letters is None

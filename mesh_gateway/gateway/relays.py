@@ -149,7 +149,7 @@ def _relay(
             gateway.max_hops,
         ),
         parked=parked,
-        letters=_letters(spec, store, parts, around),
+        letters=_letters(spec, gateway.cluster, store, parts, around),
         store=store,
         gate=Gate() if own_group else home.gate,
         clock=around.clock,
@@ -158,11 +158,12 @@ def _relay(
     )
 
 
-def _letters(spec: RelaySpec, store: Insist, parts: Parts, around: Surroundings) -> DeadLetters:
+def _letters(spec: RelaySpec, cluster: str, store: Insist, parts: Parts, around: Surroundings) -> DeadLetters:
     sink = spec.delivery.dead_letter_sink
     sending = Sending(f"relay {spec.key}", spec.namespace, spec.delivery)
     return DeadLetters(
         trigger=letter_key(spec),
+        cluster=cluster,
         sink=None if sink is None else make_sink(sink, sending, parts, around),
         store=store,
         policy=policy(spec.delivery),

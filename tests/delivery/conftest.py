@@ -64,6 +64,7 @@ class Rig:
         self.finished: list[str] = []
         self.trigger = Trigger(
             key="ns/t",
+            cluster="here",
             broker="ns/b",
             sink=self.sink,
             dead_letter_sink=dead_letter_sink,

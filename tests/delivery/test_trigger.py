@@ -83,6 +83,7 @@ async def test_when_the_tries_are_spent_the_event_is_a_dead_letter(rig):
     assert letter.attributes["knativeerrorcode"] == "503"
     assert base64.b64decode(letter.attributes["knativeerrordata"]) == b"busy"
     assert letter.attributes["meshtrigger"] == "ns/t"
+    assert letter.attributes["meshcluster"] == "here"
     assert letter.attributes["meshattempts"] == "3"
     assert letter.attributes["meshreason"] == "status 503"
 

@@ -98,6 +98,8 @@ async def test_each_link_of_three_gateways_is_cut_in_turn_under_load(subscriber:
                     f"{start} → {to} was not cut"
                 )
             crossed = await mesh.accepted()
+            for cluster, gateway in mesh.gateways.items():
+                assert not (await verdicts(gateway))["looped"], f"events came back to {cluster}"
         finally:
             await mesh.kill()
     events = await stored_once(mesh.gateways, ids)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh_gateway.delivery.deadletter import TRIGGER
+from mesh_gateway.delivery.deadletter import CLUSTER, TRIGGER
 from mesh_gateway.errors import InvalidEvent
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
@@ -92,12 +92,16 @@ def test_source_and_id_together_are_the_identity():
 
 def test_dead_letters_of_one_event_are_different_things():
     letters = [
-        event(**{TRIGGER: trigger, via.VIA: way})
-        for trigger, way in [("a/b", "eu/ops/dead"), ("a/c", "eu/ops/dead"), ("a/b", "us/ops/dead")]
+        event(**{TRIGGER: trigger, CLUSTER: cluster, via.VIA: "eu/ops/b"})
+        for trigger, cluster in [("a/b", "eu"), ("a/c", "eu"), ("a/b", "us")]
     ]
 
     assert len({identity(one) for one in [event(), *letters]}) == 4
-    assert words(judged(event(), *letters, letters[0])) == [*["accepted"] * 4, "duplicate"]
+    by_another_way = letters[0].with_attributes({via.VIA: "eu/ops/b,ap/ops/b"})
+    assert words(judged(event(), *letters, letters[0], by_another_way)) == [
+        *["accepted"] * 4,
+        *["duplicate"] * 2,
+    ]
 
 
 def test_the_window_forgets_what_is_too_old_and_what_is_too_much_and_counts_the_latter():
@@ -241,6 +245,21 @@ def test_what_has_no_verdict_goes_first_and_holds_the_floor_back():
     last = box.next(1)
     assert last is not None
     assert last.floor == 3
+
+
+def test_what_the_target_has_logged_is_withdrawn_and_the_floor_passes_its_number():
+    box = Outbox(LANE, THERE)
+    box.offer(event("1"), token=1)
+    box.offer(via.crossing(event("2"), HERE), token=2)
+    box.offer(event("3"), token=3)
+
+    assert box.withdraw(HERE) == [2]
+    transfer = box.next(0)
+    assert transfer is not None
+    assert [one.event.id for one in transfer.events] == ["1", "3"]
+    box.failed(0)
+    assert box.withdraw(HERE) == []
+    assert box.held == 2
 
 
 def test_a_transfer_has_a_limit_in_bytes_and_takes_one_event_that_is_over_it():
