@@ -104,7 +104,7 @@ class Letters:
     async def _note(self, writing: Link, header: str, text: bytes) -> None:
         """Write a message of our own into the stream; durable when it returns. Raises `TransportError`.
 
-        Never over the connection that consumes: a server with an alarm reads nothing more of one that publishes.
+        Never over the connection that asks: a server with an alarm reads nothing more of one that publishes.
         """
         writing.check_writable()
         confirming = await Confirming.open(writing)

@@ -103,7 +103,7 @@ class Link(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
         self._gone: asyncio.Future[None] = self._loop.create_future()
-        self._held_back = 0
+        self.held_back = False
         self.frame_max = FRAME_MAX
         self.lost: TransportError | None = None
         self.blocked: str | None = None
@@ -219,17 +219,20 @@ class Link(asyncio.Protocol):
         self._transport.write(data)
 
     def hold_back(self) -> None:
-        """Read nothing for now: what was read is not taken as fast as it comes."""
-        self._held_back += 1
-        if self._held_back == 1:
+        """Read nothing for now: what was read is not taken as fast as it comes. Holds for all channels of this
+        connection, and their calls get no answers.
+        """
+        if not self.held_back and self.lost is None:
+            self.held_back = True
             self._transport.pause_reading()
 
     def go_on(self) -> None:
-        """Undo one `hold_back`."""
-        self._held_back -= 1
-        if self._held_back == 0 and self.lost is None:
-            self._heard = self._loop.time()
-            self._transport.resume_reading()
+        """Undo `hold_back`."""
+        if self.held_back:
+            self.held_back = False
+            if self.lost is None:
+                self._heard = self._loop.time()
+                self._transport.resume_reading()
 
     def forget(self, channel: int) -> None:
         """The channel is closed on both sides."""
@@ -277,7 +280,7 @@ class Link(asyncio.Protocol):
     def _beat(self) -> None:
         """Every half interval: say something if we were silent, and give up a server that was."""
         now = self._loop.time()
-        if now - self._heard > 2 * self._heartbeat and not self._held_back:
+        if now - self._heard > 2 * self._heartbeat and not self.held_back:
             self._fail(
                 ConnectionLost(
                     f"RabbitMQ has said nothing for {2 * self._heartbeat:g} s (no heartbeat)", retry_after=1

@@ -1,4 +1,4 @@
-"""One consumer of one queue.
+"""One consumer of one queue, with a connection of its own.
 
 server ─▶ arrived ─▶ receive ─▶ settle ─▶ one acknowledgement for all up to the first that is still held
 """
@@ -31,7 +31,8 @@ WAIT_SECONDS = 1.0
 
 HELD_BYTES = 32 * 2**20
 """Bytes that have arrived and wait to be received before the socket is left alone: prefetch counts messages only,
-and a message may be large."""
+and a message may be large. Nothing else in AMQP 0-9-1 bounds bytes, and a socket that is left alone serves nobody:
+so each reader has its own."""
 
 RETRY_SECONDS = 1.0
 """Before an unreadable message that could not be parked is tried again."""
@@ -45,7 +46,8 @@ Arrived = tuple[int, bytes, bytes]
 class RabbitSubscription:
     """Implements `Subscription`. A delivery's token is its delivery tag on this subscription's channel.
 
-    `bury` publishes an unreadable message to the dead letters; `left` is called once it has closed.
+    `link` is nobody else's, and closed with it. `bury` publishes an unreadable message to the dead letters; `left` is
+    called once it has closed.
     """
 
     def __init__(
@@ -64,7 +66,6 @@ class RabbitSubscription:
         self._channel: Channel
         self._arrived: deque[Arrived] = deque()
         self._arrived_bytes = 0
-        self._held_back = False
         self._news = asyncio.Event()
         self._open: dict[int, float | None] = {}
         self._last = 0
@@ -83,12 +84,13 @@ class RabbitSubscription:
     # ── from the server ──────────────────────────────────────────────────────────────────────
 
     def _deliver(self, tag: int, again: bool, properties: bytes, body: bytes) -> None:  # callback
+        if self._closed:  # on its way since before; it goes back with the channel
+            return
         self._open[tag] = None
         self._last = tag
         self._arrived.append((tag, properties, body))
         self._arrived_bytes += len(body)
-        if self._arrived_bytes > HELD_BYTES and not self._held_back:
-            self._held_back = True
+        if self._arrived_bytes > HELD_BYTES:
             self._link.hold_back()
         self._news.set()
 
@@ -132,8 +134,7 @@ class RabbitSubscription:
             self._open[tag] = at
             position = properties.message_id or _fingerprint(properties.headers, body)
             found.append(Delivery(event, tag, position, event.attributes.get("partitionkey"), None, at))
-        if self._held_back and self._arrived_bytes < HELD_BYTES / 2:
-            self._held_back = False
+        if self._link.held_back and self._arrived_bytes < HELD_BYTES / 2:
             self._link.go_on()
         return found
 
@@ -176,10 +177,9 @@ class RabbitSubscription:
         for task in self._burying:
             task.cancel()
         await asyncio.gather(*self._burying, return_exceptions=True)
-        if self._held_back:
-            self._held_back = False
-            self._link.go_on()
+        self._link.go_on()
         await self._channel.close()
+        await self._link.close()
         self._left(self)
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 
 from pamqp import commands
 
-from mesh_gateway.errors import ConnectionLost, NotPermitted, TransportError, Unsupported
+from mesh_gateway.errors import ConnectionLost, NotPermitted, Throttled, TransportError, Unsupported
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import (
     LETTER_BYTES,
@@ -45,6 +45,10 @@ from mesh_gateway_rabbitmq.options import RabbitOptions
 from mesh_gateway_rabbitmq.publisher import Publisher
 from mesh_gateway_rabbitmq.subscription import RabbitSubscription
 
+CONNECTING = 8
+"""Readers that connect at once: a handshake costs the server milliseconds, with TLS tens of them, and each has to be
+done in time."""
+
 LEASE_SHARE = 2 / 3
 """Of the server's consumer_timeout, for a message to be held: it looks every minute, and what is held may be in the
 middle of an attempt."""
@@ -53,7 +57,8 @@ middle of an attempt."""
 class RabbitTransport:
     """Implements `Transport`, `Browsable`, `Removable` and `Measurable`, for one event loop.
 
-    Two connections: a server with an alarm blocks the one that publishes, and reading and settling go on.
+    One connection publishes: a server with an alarm blocks it, and reading and settling go on. One asks questions. Each
+    subscription has its own, which is held back when its messages are not taken as fast as they come.
     """
 
     def __init__(self, options: RabbitOptions, context: TransportContext) -> None:
@@ -61,7 +66,9 @@ class RabbitTransport:
         self._context = context
         self._names = Names(options.prefix)
         self._publishing: Link | None = None
-        self._consuming: Link | None = None
+        self._asking: Link | None = None
+        self._connecting = asyncio.Semaphore(CONNECTING)
+        self._where: Address
         self._publisher: Publisher
         self._subscriptions: set[RabbitSubscription] = set()
         self._letters: dict[str, Letters] = {}
@@ -88,23 +95,27 @@ class RabbitTransport:
         """As `Transport.open`."""
         if self._publishing is not None:
             return
-        where = self._address()
-        beat, name = self._options.heartbeat, f"mesh-gateway {self._context.name}"
-        publishing = await Link.open(where, heartbeat=beat, name=f"{name} publish")
+        self._where = self._address()
+        publishing = await self._connect("publish")
         try:
-            self._consuming = await Link.open(where, heartbeat=beat, name=f"{name} consume")
+            self._asking = await self._connect("ask")
         except BaseException:
             await publishing.close()
             raise
         self._publishing = publishing
         self._publisher = Publisher(publishing, deadline=self._options.publish_timeout)
 
+    async def _connect(self, what: str) -> Link:
+        """A connection that the server's own tools show under this name."""
+        name = f"mesh-gateway {self._context.name} {what}"
+        return await Link.open(self._where, heartbeat=self._options.heartbeat, name=name)
+
     async def close(self) -> None:
         """As `Transport.close`. Bounded."""
         publishing, self._publishing = self._publishing, None
-        consuming, self._consuming = self._consuming, None
+        asking, self._asking = self._asking, None
         await asyncio.gather(*(subscription.close() for subscription in list(self._subscriptions)))
-        await asyncio.gather(*(link.close() for link in (publishing, consuming) if link is not None))
+        await asyncio.gather(*(link.close() for link in (publishing, asking) if link is not None))
         self._letters.clear()
 
     async def check(self) -> list[Check]:
@@ -169,7 +180,7 @@ class RabbitTransport:
         self._known[exchange] = [queue for queue, _ in self._queues(channel)]
         if mode is Ensure.OFF:
             return []
-        link = self._reading()
+        link = self._questions()
         drifts = self._unlike_knative(channel)
         try:
             await topology.declare_exchange(link, exchange, passive=mode is Ensure.VERIFY)
@@ -230,32 +241,52 @@ class RabbitTransport:
     async def publish(self, channel: str, events: Sequence[Event]) -> None:
         """As `Transport.publish`."""
         self._writing()
-        self._reading()
+        self._questions()
         limit = largest_event(channel, self._options.max_message_bytes)
         await self._publisher.publish(self._exchange(channel), events, limit)
 
     async def subscribe(self, channel: str, group: str, start: Start) -> RabbitSubscription:
         """As `Transport.subscribe`. A new group begins now: a queue holds nothing from before it was there."""
-        link = self._reading()
+        asking = self._questions()
         queue = self._queue(channel, group)
-        if not await topology.exists(link, queue):
-            await self._begin_group(link, channel, queue, start)
+        if not await topology.exists(asking, queue):
+            await self._begin_group(asking, channel, queue, start)
 
         async def bury(event: Event) -> None:
             pieces = in_pieces(event, self._options.max_message_bytes // 2)
             await self.publish(dead_letters_of(channel), pieces)
 
-        subscription = RabbitSubscription(
-            link,
-            channel,
-            queue,
-            bury=bury,
-            unreadable=self._context.on_unreadable,
-            left=self._subscriptions.discard,
-        )
-        await subscription.open(self._options.prefetch)
+        link = await self._connect_reader(asking, queue)
+        try:
+            subscription = RabbitSubscription(
+                link,
+                channel,
+                queue,
+                bury=bury,
+                unreadable=self._context.on_unreadable,
+                left=self._subscriptions.discard,
+            )
+            await subscription.open(self._options.prefetch)
+            if self._asking is not asking:
+                raise ConnectionLost("RabbitMQ was disconnected meanwhile", retry_after=1)
+        except BaseException:
+            await link.close()
+            raise
         self._subscriptions.add(subscription)
         return subscription
+
+    async def _connect_reader(self, asking: Link, queue: str) -> Link:
+        """A reader's own connection. That there is none for it is no reason to open all others anew: `Throttled` then,
+        and `ConnectionLost` only where the server answers nobody.
+        """
+        async with self._connecting:
+            try:
+                return await self._connect(f"consume {queue}")
+            except ConnectionLost as error:
+                await topology.exists(asking, queue)
+                raise Throttled(
+                    f"there is no connection for the reader of {queue}: {error}", retry_after=1
+                ) from error
 
     async def _begin_group(self, link: Link, channel: str, queue: str, start: Start) -> None:
         await topology.declare_exchange(link, self._exchange(channel), passive=True)
@@ -271,15 +302,15 @@ class RabbitTransport:
 
     async def browse(self, channel: str, *, after: str | None, limit: int) -> Sequence[Stored]:
         """As `Browsable.browse`, for dead letters."""
-        return await self._stream(channel).browse(self._reading(), self._writing(), after, limit)
+        return await self._stream(channel).browse(self._questions(), self._writing(), after, limit)
 
     async def remove(self, channel: str, positions: Sequence[str]) -> int:
         """As `Removable.remove`, for dead letters."""
-        return await self._stream(channel).remove(self._reading(), self._writing(), positions)
+        return await self._stream(channel).remove(self._questions(), self._writing(), positions)
 
     async def backlog(self, channel: str, group: str) -> Backlog:
         """As `Measurable.backlog`; what another gateway holds at this moment is not counted."""
-        link = self._reading()
+        link = self._questions()
         if group == OPERATORS:
             events, oldest = await self._stream(channel).count(link)
             return _backlog(events, oldest)
@@ -332,11 +363,11 @@ class RabbitTransport:
         self._publishing.check()
         return self._publishing
 
-    def _reading(self) -> Link:
-        if self._consuming is None:
+    def _questions(self) -> Link:
+        if self._asking is None:
             raise ConnectionLost("RabbitMQ is not connected", retry_after=1)
-        self._consuming.check()
-        return self._consuming
+        self._asking.check()
+        return self._asking
 
 
 def _backlog(events: int, oldest: float | None) -> Backlog:

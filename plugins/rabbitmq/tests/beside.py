@@ -81,13 +81,13 @@ class Operator:
         await self.ask("DELETE", f"exchanges/{self.vhost}/{name}")
 
     async def connections(self) -> dict[str, str]:
-        """Our newest connections (the API goes on showing closed ones for a while): the last word of the name that they
-        gave themselves -> the server's name of them.
+        """Our newest connections (the API goes on showing closed ones for a while): what they are for, by the name that
+        they gave themselves (`publish`, `ask`, `consume QUEUE`) -> the server's name of them.
         """
         found = await self.ask("GET", f"vhosts/{self.vhost}/connections")
         told = [given for given in found if "client_properties" in given]
         return {
-            given["client_properties"]["connection_name"].split()[-1]: given["name"]
+            given["client_properties"]["connection_name"].split(maxsplit=2)[-1]: given["name"]
             for given in sorted(told, key=lambda given: int(given["connected_at"]))
         }
 

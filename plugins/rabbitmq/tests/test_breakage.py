@@ -9,9 +9,18 @@ from urllib.parse import urlsplit
 import pytest
 from mesh_gateway_rabbitmq import topology
 from mesh_gateway_rabbitmq.link import LARGEST_NUMBER, Channel, Link, address
+from mesh_gateway_rabbitmq.subscription import RabbitSubscription
 from mesh_gateway_rabbitmq.transport import RabbitTransport
 
-from mesh_gateway.errors import ChannelGone, ConnectionLost, PublishError, StoreFull, TransportError
+from mesh_gateway.errors import (
+    ChannelGone,
+    ConnectionLost,
+    NotPermitted,
+    PublishError,
+    StoreFull,
+    Throttled,
+    TransportError,
+)
 from mesh_gateway.testing.harness import ids, numbered, series
 from mesh_gateway.testing.proxy import Proxy
 from mesh_gateway.transport.contract import (
@@ -290,30 +299,92 @@ async def test_a_group_whose_queue_is_gone_begins_anew_only_at_the_latest_event(
     assert ids(await receive(subscription, 1)) == ["e0"]
 
 
-async def test_a_consuming_connection_that_the_server_closes_ends_receiving_and_a_new_one_serves(
-    transport, operator
+async def test_a_consuming_connection_that_the_server_closes_ends_its_reader_alone_and_a_new_one_serves(
+    transport, operator, queue
 ):
+    await transport.ensure(OTHER, Ensure.CREATE)
+    neighbour = await transport.subscribe(OTHER.name, SHARED, EARLIEST)
     await transport.publish(BROKER.name, series(2))
     subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
     held = await receive(subscription, 2)
     await subscription.settle(held[:1])
 
-    await operator.close_connection("consume")
+    await operator.close_connection(f"consume {queue}")
 
     error = await raised_by(subscription)
     assert isinstance(error, ConnectionLost)
     assert "CONNECTION_FORCED" in str(error)
-    for doing in (
-        lambda: subscription.settle(held),
-        lambda: transport.publish(BROKER.name, series(1)),
-        lambda: transport.backlog(BROKER.name, SHARED),
-    ):
-        with pytest.raises(ConnectionLost):
-            await doing()
-    await transport.close()
-    await transport.open()
+    with pytest.raises(ConnectionLost):
+        await subscription.settle(held)
+    await transport.publish(OTHER.name, series(1, "beside"))
+    assert ids(await receive(neighbour, 1)) == ["beside0"]
+    await subscription.close()
     again = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
     assert ids(await receive(again, 1)) == ["e1"]
+
+
+async def test_a_connection_for_questions_that_the_server_closes_is_lost_and_a_new_one_serves(
+    transport, operator
+):
+    await operator.close_connection("ask")
+
+    async def lost() -> bool:
+        try:
+            await transport.publish(BROKER.name, [])
+        except ConnectionLost as error:
+            return "CONNECTION_FORCED" in str(error)
+        return False
+
+    await until(lost)
+    with pytest.raises(ConnectionLost):
+        await transport.backlog(BROKER.name, SHARED)
+    with pytest.raises(ConnectionLost):
+        await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    await transport.close()
+    await transport.open()
+    assert (await transport.backlog(BROKER.name, SHARED)).events == 0
+
+
+async def test_a_reader_that_gets_no_connection_waits_by_itself(transport, operator, monkeypatch):
+    await operator.ask("PUT", f"vhost-limits/{operator.vhost}/max-connections", {"value": 0})
+    try:
+        with pytest.raises(NotPermitted, match="connection limit"):
+            await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    finally:
+        await operator.ask("DELETE", f"vhost-limits/{operator.vhost}/max-connections")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mesh_gateway_rabbitmq.link.OPEN_SECONDS", 0)  # as of a server that has no sockets left
+        with pytest.raises(Throttled, match="no connection for the reader"):
+            await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    await transport.publish(BROKER.name, series(1))
+    assert ids(await receive(await transport.subscribe(BROKER.name, SHARED, EARLIEST), 1)) == ["e0"]
+
+
+async def test_a_reader_that_is_made_while_the_transport_closes_keeps_no_connection(
+    transport, operator, queue
+):
+    subscribing = asyncio.ensure_future(transport.subscribe(BROKER.name, SHARED, EARLIEST))
+    connecting = asyncio.Event()
+    connect = transport._connect
+
+    async def connect_and_tell(what: str) -> Link:
+        link = await connect(what)
+        connecting.set()
+        return link
+
+    transport._connect = connect_and_tell
+    await connecting.wait()
+    await transport.close()
+
+    with pytest.raises(ConnectionLost):
+        await subscribing
+
+    async def gone() -> bool:
+        return not (await operator.queue(queue)).get("consumer_details")
+
+    await until(gone)
 
 
 async def test_a_publishing_connection_that_the_server_closes_leaves_receiving_alone(transport, operator):
@@ -334,6 +405,50 @@ async def test_a_publishing_connection_that_the_server_closes_leaves_receiving_a
     await transport.close()
     await transport.open()
     await transport.publish(BROKER.name, series(1))
+
+
+async def held_back(transport: RabbitTransport, monkeypatch: pytest.MonkeyPatch) -> RabbitSubscription:
+    """A reader of the broker whose messages nobody takes, with more of them than it may hold in memory."""
+    monkeypatch.setattr("mesh_gateway_rabbitmq.subscription.HELD_BYTES", 1_000_000)
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    for at in range(0, 60, 20):
+        await transport.publish(BROKER.name, [numbered(f"big{at + n}", b"x" * 100_000) for n in range(20)])
+
+    async def full() -> bool:
+        return subscription._arrived_bytes > 1_000_000
+
+    await until(full)
+    return subscription
+
+
+async def test_a_reader_whose_messages_nobody_takes_delays_no_other_and_no_question(transport, monkeypatch):
+    await transport.ensure(OTHER, Ensure.CREATE)
+    neighbour = await transport.subscribe(OTHER.name, SHARED, EARLIEST)
+    stuck = await held_back(transport, monkeypatch)
+
+    await transport.publish(OTHER.name, series(1))
+    found = await receive(neighbour, 1)
+    backlog = await transport.backlog(BROKER.name, SHARED)
+    await transport.publish(LETTERS.name, series(1, "letter"))
+    letters = await transport.browse(LETTERS.name, after=None, limit=10)
+
+    assert ids(found) == ["e0"]
+    assert backlog.events > 0
+    assert len(letters) == 1
+    assert ids(await receive(stuck, 60)) == [f"big{n}" for n in range(60)], "it goes on when they are taken"
+
+
+async def test_a_reader_that_is_held_back_closes_and_its_messages_are_there_for_the_next(
+    transport, monkeypatch
+):
+    stuck = await held_back(transport, monkeypatch)
+    await stuck.settle(await receive(stuck, 1))
+
+    async with asyncio.timeout(PATIENCE / 2):  # less than a call waits for an answer
+        await stuck.close()
+
+    again = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    assert ids(await receive(again, 59)) == [f"big{n}" for n in range(1, 60)]
 
 
 async def test_a_virtual_host_deleted_under_us_is_a_lost_connection(make, operator):

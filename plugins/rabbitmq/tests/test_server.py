@@ -206,23 +206,41 @@ async def test_queues_are_replicated_and_limit_no_deliveries_and_dead_letters_ar
     assert (letters["type"], letters["durable"]) == ("stream", True)
 
 
-async def test_publishing_and_consuming_have_a_connection_each(transport, operator, queue):
+async def test_publishing_asking_and_each_reader_have_a_connection_of_their_own(transport, operator, queue):
+    await transport.ensure(PARKED, Ensure.CREATE)
     await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    parked = await transport.subscribe(PARKED.name, SHARED, EARLIEST)
     await transport.publish(BROKER.name, series(1))
+    assert (await transport.backlog(BROKER.name, SHARED)).events == 1
 
     async def confirming() -> set[str]:
         channels = await operator.ask("GET", f"vhosts/{operator.vhost}/channels")
         return {channel["connection_details"]["name"] for channel in channels if channel.get("confirm")}
 
+    async def consuming(name: str) -> list[str]:
+        consumers = (await operator.queue(name)).get("consumer_details") or []
+        return [one["channel_details"]["connection_name"] for one in consumers]
+
+    names = (queue, f"{queue}:parked:t")
+
     async def known() -> bool:
-        return bool(await confirming()) and bool((await operator.queue(queue)).get("consumer_details"))
+        return bool(await confirming()) and all([await consuming(name) for name in names])
 
     await until(known)
-    [consumer] = (await operator.queue(queue))["consumer_details"]
     connections = await operator.connections()
+    ours = {"publish", "ask", *(f"consume {name}" for name in names)}
+    assert ours <= connections.keys()
+    assert len({connections[one] for one in ours}) == 4
     assert await confirming() == {connections["publish"]}
-    assert consumer["channel_details"]["connection_name"] == connections["consume"]
-    assert connections["publish"] != connections["consume"]
+    for name in names:
+        assert await consuming(name) == [connections[f"consume {name}"]]
+
+    await parked.close()
+
+    async def left() -> bool:
+        return f"consume {names[1]}" not in await operator.connections()
+
+    await until(left)
 
 
 async def test_what_differs_from_the_documents_is_told_and_left_as_it_is(make, operator, queue):

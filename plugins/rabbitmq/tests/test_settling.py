@@ -22,6 +22,7 @@ class Server:
     """The other end of the connection: knows what it has handed out. A tag that it does not know ends the channel."""
 
     lost = None
+    held_back = False
 
     def __init__(self) -> None:
         self.unsettled: set[int] = set()
