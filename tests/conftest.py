@@ -1,6 +1,11 @@
 """Fixtures every test may use."""
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure: benchmarks measure time, tests do not.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
