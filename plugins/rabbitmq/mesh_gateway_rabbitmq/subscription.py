@@ -220,6 +220,13 @@ class RabbitSubscription:
     def _check(self) -> None:
         if self._closed:
             raise ConnectionLost("the subscription is closed")
+        if self._link.lost is not None and self._link.held_back:
+            # The server gives up a connection that takes nothing for 30 s. No other reader has to suffer for it.
+            raise TransportError(
+                f"nobody took the messages of queue {self.queue}, and the server has closed the connection of their reader; "
+                "what was not settled comes again",
+                retry_after=1,
+            )
         self._link.check()
         if self._failure is not None:
             raise self._failure

@@ -438,6 +438,22 @@ async def test_a_reader_whose_messages_nobody_takes_delays_no_other_and_no_quest
     assert ids(await receive(stuck, 60)) == [f"big{n}" for n in range(60)], "it goes on when they are taken"
 
 
+async def test_a_held_back_reader_whose_connection_the_server_closes_is_lost_alone(transport, monkeypatch):
+    stuck = await held_back(transport, monkeypatch)
+    stuck._link._transport.abort()  # as the server does after half a minute in which nothing was taken
+
+    async def lost() -> bool:
+        return stuck._link.lost is not None
+
+    await until(lost)
+    with pytest.raises(TransportError, match="nobody took") as raised:
+        await stuck.receive(1)
+    assert not isinstance(raised.value, ConnectionLost), "that would open all connections anew"
+    await stuck.close()
+    again = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    assert ids(await receive(again, 60)) == [f"big{n}" for n in range(60)]
+
+
 async def test_a_reader_that_is_held_back_closes_and_its_messages_are_there_for_the_next(
     transport, monkeypatch
 ):
