@@ -184,11 +184,13 @@ class RabbitSubscription:
 
     @property
     def held(self) -> int:
-        """Messages that we have and that are not settled."""
-        return len(self._open)
+        """Messages that we have and that are not settled; when the channel is over, the queue has them again."""
+        return 0 if self._channel.closed is not None else len(self._open)
 
     def oldest(self) -> float | None:
         """When the oldest of them was published, as far as it is known."""
+        if self._channel.closed is not None:
+            return None
         return next((at for at in self._open.values() if at is not None), None)
 
     # ── unreadable messages ──────────────────────────────────────────────────────────────────

@@ -449,6 +449,7 @@ async def test_a_held_back_reader_whose_connection_the_server_closes_is_lost_alo
     with pytest.raises(TransportError, match="nobody took") as raised:
         await stuck.receive(1)
     assert not isinstance(raised.value, ConnectionLost), "that would open all connections anew"
+    assert stuck.held == 0, "the queue has them"
     await stuck.close()
     again = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
     assert ids(await receive(again, 60)) == [f"big{n}" for n in range(60)]
