@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from pamqp import commands
@@ -42,11 +42,17 @@ class Pending:
         self.returned: dict[int, str] = {}
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def reason(self, error: TransportError) -> TransportError:
-        """What the end of the channel means here: of another's exchange that is gone we only know that we were cut off."""
-        if isinstance(error, ChannelGone | NotPermitted) and f"'{self.exchange}'" not in str(error):
+    def reason(self, error: TransportError, *, alone: bool) -> TransportError:
+        """What the end of the channel means here. That nothing was stored is sure only of one message that no other to
+        its exchange went before; of another's exchange that is gone we only know that we were cut off.
+        """
+        if not isinstance(error, ChannelGone | NotPermitted):
+            return error
+        if f"'{self.exchange}'" not in str(error):
             return ConnectionLost(f"its channel was closed meanwhile: {error}", retry_after=1)
-        return error
+        if alone and self.first == self.last:
+            return error
+        return ConnectionLost(str(error), retry_after=1)
 
     def confirm(self, tags: set[int], *, good: bool) -> None:
         """The server has spoken about these."""
@@ -116,9 +122,11 @@ class Confirming:
             self.channel.discard(error)
 
     def _closed(self, error: TransportError) -> None:
-        for pending in self._pending:
+        open = [pending for pending in self._pending if pending.left]
+        to = Counter(pending.exchange for pending in open)
+        for pending in open:
             if not pending.done.done():
-                pending.done.set_exception(pending.reason(error))
+                pending.done.set_exception(pending.reason(error, alone=to[pending.exchange] == 1))
                 pending.done.exception()  # whoever waited may be gone
         self._pending.clear()
 
@@ -164,7 +172,7 @@ class Publisher:
             why = f"RabbitMQ has not confirmed within {self._deadline:g} s"
             raise self._verdict(why, pending, places, refused, unknown=True, cause=None) from None
         except (ChannelGone, NotPermitted):
-            raise  # of the exchange: nothing of this publish was taken
+            raise  # of the exchange, and nothing of this publish was stored
         except TransportError as error:
             raise self._verdict(str(error), pending, places, refused, unknown=True, cause=error) from error
         except asyncio.CancelledError:

@@ -184,11 +184,13 @@ class RabbitSubscription:
 
     @property
     def held(self) -> int:
-        """Messages that we have and that are not settled."""
-        return len(self._open)
+        """Messages that we have and that are not settled; when the channel is over, the queue has them again."""
+        return 0 if self._channel.closed is not None else len(self._open)
 
     def oldest(self) -> float | None:
         """When the oldest of them was published, as far as it is known."""
+        if self._channel.closed is not None:
+            return None
         return next((at for at in self._open.values() if at is not None), None)
 
     # ── unreadable messages ──────────────────────────────────────────────────────────────────
@@ -220,6 +222,13 @@ class RabbitSubscription:
     def _check(self) -> None:
         if self._closed:
             raise ConnectionLost("the subscription is closed")
+        if self._link.lost is not None and self._link.held_back:
+            # The server gives up a connection that takes nothing for 30 s. No other reader has to suffer for it.
+            raise TransportError(
+                f"nobody took the messages of queue {self.queue}, and the server has closed the connection of their reader; "
+                "what was not settled comes again",
+                retry_after=1,
+            )
         self._link.check()
         if self._failure is not None:
             raise self._failure

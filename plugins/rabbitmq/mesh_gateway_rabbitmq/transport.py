@@ -7,6 +7,7 @@ subscribe ─▶ consumer ─▶ receive, settle ─▶ acknowledged
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -45,6 +46,8 @@ from mesh_gateway_rabbitmq.options import RabbitOptions
 from mesh_gateway_rabbitmq.publisher import Publisher
 from mesh_gateway_rabbitmq.subscription import RabbitSubscription
 
+log = logging.getLogger(__name__)
+
 CONNECTING = 8
 """Readers that connect at once: a handshake costs the server milliseconds, with TLS tens of them, and each has to be
 done in time."""
@@ -71,6 +74,8 @@ class RabbitTransport:
         self._where: Address
         self._publisher: Publisher
         self._subscriptions: set[RabbitSubscription] = set()
+        self._made: set[str] = set()
+        """Queues that are ours to make: `ensure` was told so."""
         self._letters: dict[str, Letters] = {}
         self._known: dict[str, list[str]] = {}
         """The queues of each exchange that we were asked to ensure."""
@@ -193,6 +198,7 @@ class RabbitTransport:
                 drifts += await topology.queue_drift(link, channel.name, queue, arguments)
                 continue
             drifts += await self._make_queue(link, channel.name, queue, arguments, exchange)
+            self._made.add(queue)
         return drifts
 
     async def _make_queue(
@@ -246,7 +252,9 @@ class RabbitTransport:
         await self._publisher.publish(self._exchange(channel), events, limit)
 
     async def subscribe(self, channel: str, group: str, start: Start) -> RabbitSubscription:
-        """As `Transport.subscribe`. A new group begins now: a queue holds nothing from before it was there."""
+        """As `Transport.subscribe`. A new group begins now: a queue holds nothing from before it was there. A queue of
+        ours that somebody has deleted is made anew; until then publishing said that no queue takes it.
+        """
         asking = self._questions()
         queue = self._queue(channel, group)
         if not await topology.exists(asking, queue):
@@ -289,8 +297,11 @@ class RabbitTransport:
                 ) from error
 
     async def _begin_group(self, link: Link, channel: str, queue: str, start: Start) -> None:
-        await topology.declare_exchange(link, self._exchange(channel), passive=True)
-        if start.at != "latest":
+        ours = queue in self._made
+        await topology.declare_exchange(link, self._exchange(channel), passive=not ours)
+        if ours:
+            log.warning("queue %s was deleted, with what was in it; it is made anew", queue)
+        elif start.at != "latest":
             raise Unsupported(
                 f"queue {queue} does not exist, and RabbitMQ keeps nothing for a group that was not there yet: "
                 "a new group can only begin at the latest event"

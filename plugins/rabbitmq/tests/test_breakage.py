@@ -288,8 +288,27 @@ async def test_a_cancelled_consumer_takes_none_of_its_neighbours_with_it(transpo
     await until(lambda: settled(operator, f"{own}.n.other", 0))
 
 
-async def test_a_group_whose_queue_is_gone_begins_anew_only_at_the_latest_event(transport, operator, queue):
+async def test_a_queue_of_ours_that_was_deleted_is_made_anew_for_its_reader(
+    transport, operator, queue, caplog
+):
+    subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
     await operator.delete_queue(queue)
+    assert isinstance(await raised_by(subscription), ChannelGone)
+    await operator.delete_exchange(queue)
+
+    again = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+
+    await transport.publish(BROKER.name, series(1))
+    assert ids(await receive(again, 1)) == ["e0"]
+    assert f"queue {queue} was deleted" in caplog.text
+
+
+async def test_a_group_that_is_not_ours_to_make_begins_only_at_the_latest_event(
+    make, transport, operator, queue
+):
+    await operator.delete_queue(queue)
+    transport = make()
+    await transport.open()
 
     with pytest.raises(TransportError, match="can only begin at the latest event"):
         await transport.subscribe(BROKER.name, SHARED, EARLIEST)
@@ -436,6 +455,23 @@ async def test_a_reader_whose_messages_nobody_takes_delays_no_other_and_no_quest
     assert backlog.events > 0
     assert len(letters) == 1
     assert ids(await receive(stuck, 60)) == [f"big{n}" for n in range(60)], "it goes on when they are taken"
+
+
+async def test_a_held_back_reader_whose_connection_the_server_closes_is_lost_alone(transport, monkeypatch):
+    stuck = await held_back(transport, monkeypatch)
+    stuck._link._transport.abort()  # as the server does after half a minute in which nothing was taken
+
+    async def lost() -> bool:
+        return stuck._link.lost is not None
+
+    await until(lost)
+    with pytest.raises(TransportError, match="nobody took") as raised:
+        await stuck.receive(1)
+    assert not isinstance(raised.value, ConnectionLost), "that would open all connections anew"
+    assert stuck.held == 0, "the queue has them"
+    await stuck.close()
+    again = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
+    assert ids(await receive(again, 60)) == [f"big{n}" for n in range(60)]
 
 
 async def test_a_reader_that_is_held_back_closes_and_its_messages_are_there_for_the_next(
