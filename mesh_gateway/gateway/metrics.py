@@ -192,7 +192,7 @@ class Exporter(Collector):
         )
         doubles = CounterMetricFamily(
             PREFIX + "relayed_duplicates",
-            "Second copies found when they were read, and not delivered.",
+            "Second copies that a group was not given, found when they were read.",
             labels=["broker"],
         )
         for home in self._mesh.homes():
