@@ -170,16 +170,16 @@ async def test_every_event_reaches_both_gateways_once(pair: Pair):
     await pair.met()
     producers = {cluster: pair.producer(cluster) for cluster in pair.gateways}
     await asyncio.gather(
-        *(one.send([f"{cluster}-{n}" for n in range(200)]) for cluster, one in producers.items())
+        *(one.send([f"{cluster}-{n}" for n in range(100)]) for cluster, one in producers.items())
     )
 
     ids = [id for one in producers.values() for id in one.acknowledged]
-    assert len(ids) == 400
+    assert len(ids) == 200
     await everywhere_once(pair, ids)
     for cluster in pair.gateways:
         found = await pair.relay(cluster)
         assert found["mode"] == "batches"
-        assert (found["accepted"], found["duplicate"]) == (200, 0)
+        assert (found["accepted"], found["duplicate"]) == (100, 0)
 
 
 @on(*SAME, MIXED)
@@ -226,15 +226,13 @@ async def test_what_is_stored_twice_because_its_receiver_was_killed_before_it_an
     assert {id: len(own) for id, own in pair.stamps("us").items()} == dict.fromkeys(ids, 1)
 
 
-@on(*SAME)
+@on((KAFKA, KAFKA), (RABBITMQ, RABBITMQ))
 async def test_a_server_that_is_away_for_a_while_holds_relays_up_and_no_longer(pair: Pair):
-    backing = next(one for one in (KAFKA, RABBITMQ, SQS) if f"kind: {one.kind}" in pair.transports["eu"])
+    backing = next(one for one in (KAFKA, RABBITMQ) if f"kind: {one.kind}" in pair.transports["eu"])
     await pair.start()
     producers = {cluster: pair.producer(cluster) for cluster in pair.gateways}
     for cluster, one in producers.items():
         await one.send([f"{cluster}-{n}" for n in range(100)])
-    if not backing.durable:  # what such a server has not handed out yet is gone with it, whoever reads it
-        await nothing_is_lost(pair, producers.values())
     await backing.service("stop")
     try:
         await asyncio.sleep(1.0)
