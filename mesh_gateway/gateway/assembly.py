@@ -14,7 +14,7 @@ from mesh_gateway.broker.router import Route, Router
 from mesh_gateway.delivery.gate import Gate
 from mesh_gateway.delivery.trigger import Trigger, Window
 from mesh_gateway.delivery.waiting import hold_limits
-from mesh_gateway.errors import UnknownKind
+from mesh_gateway.errors import TransportError, UnknownKind
 from mesh_gateway.filters.dialects import Filter
 from mesh_gateway.gateway.link import Link
 from mesh_gateway.gateway.parts import (
@@ -76,14 +76,20 @@ def make_link(spec: TransportSpec, gateway: GatewaySpec, around: Surroundings) -
         )
     options = import_string(kind.options).model_validate(dict(spec.options))
     state = gateway.state_directory
+
+    def lost(error: TransportError) -> None:
+        link.report(error)
+
     context = TransportContext(
         name=spec.name,
         state_directory=state if state is None or spec.name == "embedded" else state / spec.name,
         on_unreadable=around.on_unreadable,
+        on_lost=lost,
         on_fatal=around.on_fatal,
     )
     transport = import_string(kind.load)(options, context)
-    return Link(spec.name, spec.kind, transport, Ensure(spec.ensure), around.on_fatal)
+    link = Link(spec.name, spec.kind, transport, Ensure(spec.ensure), around.on_fatal)
+    return link
 
 
 def make_broker(spec: BrokerSpec, gateway: GatewaySpec, parts: Parts) -> BrokerParts:

@@ -21,6 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from mesh_gateway.errors import TransportError
 from mesh_gateway.event import Event
 
 TRANSPORT_API = 1
@@ -363,6 +364,9 @@ class TransportContext:
     """Called with (channel, why) for a stored record that is no event (any more). The transport keeps
     the bytes durably — `wire.unreadable.wrapped`, published to `dead_letters_of(channel)`, before the
     record is settled — and goes on; the gateway counts and logs."""
+    on_lost: Callable[[TransportError], None] = field(default=lambda error: None)
+    """May be called when a connection is lost that nobody may use for long (one that only publishes): the gateway opens
+    the transport anew, as after a `ConnectionLost` that somebody meets, instead of calling it ready until then."""
     on_fatal: Callable[[str], None] = field(default=lambda why: None)
     """Called once when nothing this transport says can be trusted any more (a failed sync): the
     gateway stops the process, and the next one reads what is really on the disk."""

@@ -20,6 +20,7 @@ class FlakyTransport(EmbeddedTransport):
     def __init__(self, options: EmbeddedOptions, context: TransportContext) -> None:
         super().__init__(options, context)
         self.opened = 0
+        self.context = context
         FlakyTransport.made.append(self)
 
     async def open(self) -> None:

@@ -104,6 +104,23 @@ async def test_while_the_transport_is_down_events_are_refused_at_once_and_taken_
         assert mesh.ready
 
 
+async def test_a_connection_whose_loss_the_transport_tells_is_opened_again_before_anybody_meets_it(
+    tmp_path: Path, capsys
+):
+    async with running(tmp_path) as (mesh, transport):
+        transport.down = False
+        async with asyncio.timeout(10):
+            await mesh.up()
+            transport.down = True
+            transport.context.on_lost(ConnectionLost("gone"))
+            while mesh.ready:
+                await asyncio.sleep(0)
+            transport.down = False
+            while not mesh.ready:
+                await asyncio.sleep(0.001)
+        assert transport.opened == 2
+
+
 async def test_a_connection_that_is_lost_is_opened_again_and_nothing_is_lost(tmp_path: Path, capsys):
     async with running(tmp_path) as (mesh, transport):
         transport.down = False

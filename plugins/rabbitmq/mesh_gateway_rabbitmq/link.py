@@ -106,6 +106,7 @@ class Link(asyncio.Protocol):
         self.held_back = False
         self.frame_max = FRAME_MAX
         self.lost: TransportError | None = None
+        self.on_lost: Callable[[TransportError], None] = lambda error: None
         self.blocked: str | None = None
         """Why the server takes no publishes at the moment (an alarm of memory or disk)."""
 
@@ -177,6 +178,7 @@ class Link(asyncio.Protocol):
 
     async def close(self) -> None:
         """Say goodbye and disconnect. Bounded; raises nothing."""
+        self.on_lost = lambda error: None
         if self.lost is None:
             with contextlib.suppress(TransportError, TimeoutError):
                 async with asyncio.timeout(CLOSE_SECONDS):
@@ -301,6 +303,7 @@ class Link(asyncio.Protocol):
             self._timer.cancel()
         for channel in (self._control, *tuple(self._channels.values())):
             channel.fail(error)
+        self.on_lost(error)
 
     def _ended(self, code: int, text: str) -> TransportError:
         """Why the server closes the connection: refused while it was opened, and lost, whatever the code, afterwards."""

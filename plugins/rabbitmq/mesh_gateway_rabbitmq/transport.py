@@ -107,6 +107,8 @@ class RabbitTransport:
         except BaseException:
             await publishing.close()
             raise
+        for link in (publishing, self._asking):  # a reader hears of its own when it receives
+            link.on_lost = self._context.on_lost
         self._publishing = publishing
         self._publisher = Publisher(publishing, deadline=self._options.publish_timeout)
 

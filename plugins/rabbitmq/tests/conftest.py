@@ -11,6 +11,7 @@ import pytest
 from mesh_gateway_rabbitmq.options import RabbitOptions
 from mesh_gateway_rabbitmq.transport import RabbitTransport
 
+from mesh_gateway.errors import TransportError
 from mesh_gateway.transport.contract import TransportContext
 from plugins.rabbitmq.tests.beside import Operator
 
@@ -49,15 +50,23 @@ def unreadable() -> list[tuple[str, str]]:
 
 
 @pytest.fixture
+def lost() -> list[TransportError]:
+    """Which losses of connections transports told by themselves."""
+    return []
+
+
+@pytest.fixture
 async def make(
-    own: str, operator: Operator, unreadable: list[tuple[str, str]]
+    own: str, operator: Operator, unreadable: list[tuple[str, str]], lost: list[TransportError]
 ) -> AsyncIterator[Callable[..., RabbitTransport]]:
     """Makes transports; they are closed at the end."""
     made: list[RabbitTransport] = []
 
     def transport(**options: Any) -> RabbitTransport:
         given = {"url": operator.url, "prefix": own}
-        context = TransportContext("rabbit", None, on_unreadable=lambda *found: unreadable.append(found))
+        context = TransportContext(
+            "rabbit", None, on_unreadable=lambda *found: unreadable.append(found), on_lost=lost.append
+        )
         made.append(RabbitTransport(RabbitOptions(**given | options), context))
         return made[-1]
 

@@ -487,6 +487,21 @@ async def test_a_reader_that_is_held_back_closes_and_its_messages_are_there_for_
     assert ids(await receive(again, 59)) == [f"big{n}" for n in range(1, 60)]
 
 
+@pytest.mark.parametrize("which", ["publish", "ask"])
+async def test_a_connection_that_nobody_uses_is_told_when_it_is_lost(transport, operator, lost, which):
+    await operator.close_connection(which)
+
+    async def told() -> bool:
+        return bool(lost)
+
+    await until(told)
+    [error] = lost
+    assert isinstance(error, ConnectionLost)
+    assert "CONNECTION_FORCED" in str(error)
+    await transport.close()
+    assert lost == [error], "closing is no loss"
+
+
 async def test_a_virtual_host_deleted_under_us_is_a_lost_connection(make, operator):
     own = f"{operator.vhost}-short"
     await operator.ask("PUT", f"vhosts/{own}", {})
