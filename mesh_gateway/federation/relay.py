@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -30,6 +29,7 @@ from mesh_gateway.delivery.sink import Refused
 from mesh_gateway.errors import InvalidEvent
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
+from mesh_gateway.federation.counters import RelayCounters
 from mesh_gateway.federation.outbox import Backoff, Judged, Outbox
 from mesh_gateway.federation.rate import Rate
 from mesh_gateway.federation.target import Manner, NotTaken, Target, Unreached
@@ -67,43 +67,6 @@ class Terms:
     """Tries more than the first for an event that is not taken while others of its transfer are."""
     rate: float | None = None
     max_hops: int = via.MAX_HOPS
-
-
-class RelayCounters:
-    """What one relay has done since the process started."""
-
-    __slots__ = (
-        "dead_lettered",
-        "failures",
-        "filtered",
-        "last_error",
-        "last_reason",
-        "last_success",
-        "parked",
-        "skipped",
-        "transfers",
-        "unparked",
-        "verdicts",
-    )
-
-    def __init__(self) -> None:
-        self.verdicts: Counter[str] = Counter()
-        """Events by the word of their verdict; `hops` for those that had no link left to cross."""
-        self.filtered = 0
-        self.skipped = 0
-        """Events that were not sent because the target had logged them."""
-        self.dead_lettered = 0
-        self.parked = 0
-        """Copied into the relay's own channel, where its transport knows no groups."""
-        self.unparked = 0
-        self.transfers = 0
-        """Those that got verdicts."""
-        self.failures: Counter[str] = Counter()
-        """Those that got none, and greetings without an answer, by reason."""
-        self.last_reason = ""
-        self.last_error = ""
-        self.last_success: float | None = None
-        """Moment of the latest answer of the target, in Unix seconds."""
 
 
 class _Token(NamedTuple):
