@@ -1,4 +1,4 @@
-"""From a frozen spec to running objects: the only room that knows both documents and the data path.
+"""From a frozen spec to running objects, with `relays.py`: here documents become plain values of the data path.
 
 Constructors do no I/O. What is made here is plain objects in lists; `mesh.py` gives each of them
 the task that runs it.

@@ -1,8 +1,8 @@
-"""What runs: one supervised task for each link, channel, reader and trigger, and the order in which they stop.
+"""What runs: a supervised task for each link, channel, reader, trigger, relay and receiver, and how they stop.
 
 Stopping follows the flow of events, so that nothing is cut off from its way out:
 
-    readers receive no more ─▶ deliveries under way end, for ¾ of the grace
+    readers and relays receive no more ─▶ deliveries and transfers under way end, for ¾ of the grace
         ─▶ what has ended is settled ─▶ channels flush ─▶ transports close
 
 What has not ended by then stays unsettled in its channel and comes again at the next start.

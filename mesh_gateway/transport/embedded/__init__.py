@@ -4,7 +4,8 @@ Reading order: `options.py` (what a document may say), `transport.py` (the contr
 loop's side `channel.py` (what is known of a channel in memory), `tail.py` (its newest events),
 `group.py` and `subscription.py` (a group's reading), `cursor.py` (what a group has settled: pure),
 and in the thread `writer.py` (the thread), `committer.py` (one round of jobs, one transaction),
-`space.py` (a full disk, a second process), `records.py` (rows and events), `store.py` (the SQL),
+`space.py` (a full disk, a second process), `upkeep.py` (removing what everybody has settled), `records.py`
+(rows and events), `store.py` (the SQL), `memory.py` (what a channel remembers beside its events),
 `schema.py` (how the file is opened and checked).
 
 May import: the contract, `wire`, `event`, `errors`. apsw is imported only by the thread's rooms,
