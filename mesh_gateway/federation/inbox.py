@@ -17,14 +17,14 @@ from mesh_gateway.delivery.reply import TTL
 from mesh_gateway.errors import HopsExhausted, InvalidEvent
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
+from mesh_gateway.federation.identity import identity
 from mesh_gateway.federation.seen import Seen
 from mesh_gateway.federation.transfer import ACCEPTED, DUPLICATE, LOOPED, Transfer, Verdict, Word
-from mesh_gateway.federation.window import identity
 
 NOTHING: Mapping[bytes, str] = MappingProxyType({})
 
 Known = Callable[[Iterable[bytes]], set[bytes]]
-"""Those of these identities that came within the window."""
+"""Those of these identities that came before, as far back as the receiver remembers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Judgement:
     verdicts: tuple[Verdict | None, ...]
     """For each event of the transfer; None = it has none, and is to be sent again."""
     new: tuple[New, ...]
-    """For the broker's log, the lane and the window."""
+    """For the broker's log, its lane, and the identities that are remembered."""
     identities: tuple[bytes, ...]
     """Of all events of the transfer."""
     floor: int
@@ -101,8 +101,8 @@ def judge(transfer: Transfer, lane: Seen, known: Known, rules: Rules) -> Judgeme
     """Judge a transfer. `lane` is what was seen of its lane so far; it is left as it is.
 
     A loop is looked for first: what comes back to where it was logged is no fault of anybody. A number that was seen is a
-    duplicate whatever the window says, and the window catches what comes under another number: a sender that has
-    started anew, or the same event by another way.
+    duplicate whatever is known of its identity; by its identity is recognised what comes under another number: from a
+    sender that has started anew, or by another way.
     """
     identities = tuple(identity(event) for _, event in transfer.events)
     taken = known(identities)

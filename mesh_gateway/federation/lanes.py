@@ -8,7 +8,7 @@ from mesh_gateway.federation.seen import Seen
 
 EPOCHS = 16
 """Kept of one relay: as many processes may send for it at once, or as many starts ago may a message have been sent
-that comes only now. Of an older one the window still knows every event."""
+that comes only now. The events of an older one are still recognised by their identities."""
 
 _Stored = list[tuple[str, int, list[int]]]
 _encode = msgspec.msgpack.Encoder().encode

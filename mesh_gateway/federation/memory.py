@@ -26,7 +26,7 @@ class Held:
         return self._lanes.get(lane) or Seen()
 
     def known(self, identities: Iterable[bytes]) -> set[bytes]:
-        """Those of them that came within the window."""
+        """Those of them that came within the last day."""
         return self._window.known(identities, self._now())
 
     def remember(self, lane: Lane, seen: Seen, identities: Iterable[bytes]) -> None:

@@ -22,7 +22,7 @@ from hashlib import blake2b
 
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
-from mesh_gateway.federation.window import identity
+from mesh_gateway.federation.identity import identity
 from mesh_gateway.transport.contract import Delivery, Memory, Remembering, Subscription
 
 Choose = Callable[[Memory], Sequence[Event]]

@@ -1,31 +1,15 @@
-"""The events that came by relays within a while, by what CloudEvents calls an event's identity: source and id."""
+"""The identities that came by relays within a while, in memory: for a receiver whose transport cannot remember them.
+
+The embedded transport remembers them itself, in the commit that stores the events.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hashlib import blake2b
-
-from mesh_gateway.delivery.deadletter import CLUSTER, TRIGGER
-from mesh_gateway.event import Event
 
 SECONDS, EVENTS = 86_400.0, 1_000_000
-"""A day, or as many events; a kept identity takes about 130 bytes of memory, so 130 MB at most."""
-
-
-def identity(event: Event) -> bytes:
-    """128 bits for source and id together: the same for the same event, and for nothing else.
-
-    A dead letter has the source and id of its event and is another thing: one event may have a letter of each trigger
-    that it was for, in each gateway. So with a letter, whose it is counts, too; by which way it came does not.
-
-    The length stands in front, so that no source can end where another's id begins.
-    """
-    source, id = event.source.encode(), event.id.encode()
-    text = b"%d:%b%b" % (len(source), source, id)
-    trigger = event.attributes.get(TRIGGER)
-    if trigger is not None:
-        text = f"letter {event.attributes.get(CLUSTER, '')} {trigger} ".encode() + text
-    return blake2b(text, digest_size=16).digest()
+"""A day, as the embedded transport, or as many events; a kept identity takes about 130 bytes, so 130 MB at most for each
+broker that is relayed into."""
 
 
 class Window:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
+from mesh_gateway.federation.identity import identity
 from mesh_gateway.federation.inbox import Judgement, Rules, judge
 from mesh_gateway.federation.outbox import Backoff, Outbox
 from mesh_gateway.federation.seen import Seen
 from mesh_gateway.federation.transfer import Lane, Transfer, Verdict, Word
-from mesh_gateway.federation.window import Window, identity
+from mesh_gateway.federation.window import Window
 
 Verdicts = tuple[Verdict | None, ...]
 

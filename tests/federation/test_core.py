@@ -12,12 +12,13 @@ from mesh_gateway.delivery.deadletter import CLUSTER, TRIGGER
 from mesh_gateway.errors import InvalidEvent
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
+from mesh_gateway.federation.identity import identity
 from mesh_gateway.federation.inbox import Judgement, Rules, judge
 from mesh_gateway.federation.outbox import MOST_BYTES, WINDOW, Backoff, Outbox
 from mesh_gateway.federation.rate import Rate
 from mesh_gateway.federation.seen import Seen
 from mesh_gateway.federation.transfer import ACCEPTED, DUPLICATE, LOOPED, Lane, Numbered, Transfer, Word
-from mesh_gateway.federation.window import Window, identity
+from mesh_gateway.federation.window import Window
 
 HERE, THERE = "us/shop/orders", "eu/shop/orders"
 LANE = Lane("eu", "shop/to-us", "1")

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from mesh_gateway.event import Event
-from mesh_gateway.federation.window import identity
+from mesh_gateway.federation.identity import identity
 from tests.federation.simulator import Bugs, Trouble, World
 
 Links = list[tuple[str, str]]
