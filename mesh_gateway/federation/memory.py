@@ -1,4 +1,7 @@
-"""What one process remembers of relays into a broker whose transport cannot: bounded, and gone with the process."""
+"""What one process remembers of relays into a broker whose transport cannot: bounded, and gone with the process.
+
+On a transport that can (`Remembering`), `receiver.py` keeps the same things in the channel's own memory.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ LANES = 256
 """Remembered at once: relays of all peers, with the epochs of their latest starts."""
 
 
-class Held:
+class ProcessMemory:
     """The lanes and the window of one broker, in memory."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:

@@ -19,7 +19,7 @@ from mesh_gateway.event import Event
 from mesh_gateway.federation import via
 from mesh_gateway.federation.inbox import Judgement, Rules, judge
 from mesh_gateway.federation.lanes import Lanes
-from mesh_gateway.federation.memory import Held
+from mesh_gateway.federation.memory import ProcessMemory
 from mesh_gateway.federation.transfer import ACCEPTED, Transfer, Verdict
 from mesh_gateway.transport.batch import Done
 from mesh_gateway.transport.contract import Memory, Remembering
@@ -63,7 +63,7 @@ class Receiver:
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
-        self._held = Held()
+        self._memory = ProcessMemory()
 
     def take(self, transfer: Transfer, types: tuple[str, ...], told: Told) -> None:
         """Judge and store a transfer. `told` is called later, never before this returns."""
@@ -173,8 +173,8 @@ class Receiver:
     async def _store_here(self, one: _Waiting) -> Judgement:
         """On a transport that cannot remember: what it took of the new ones is remembered by this process."""
         transfer = one.transfer
-        seen = self._held.lane(transfer.lane)
-        judgement = judge(transfer, seen, self._held.known, one.rules)
+        seen = self._memory.lane(transfer.lane)
+        judgement = judge(transfer, seen, self._memory.known, one.rules)
         arrival = self._broker.arrival()
         events = [self._broker.relayed(new.event, arrival) for new in judgement.new]
         outcomes = await self._broker.channel.put_each(events)
@@ -183,7 +183,7 @@ class Receiver:
             {own for own, error in ended.items() if not isinstance(error, EventError)},
             {own: str(error) for own, error in ended.items() if isinstance(error, EventError)},
         )
-        self._held.remember(transfer.lane, judgement.seen(seen), [new.identity for new in judgement.new])
+        self._memory.remember(transfer.lane, judgement.seen(seen), [new.identity for new in judgement.new])
         return judgement
 
 

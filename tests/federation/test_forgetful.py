@@ -12,7 +12,7 @@ from mesh_gateway.broker.broker import Broker
 from mesh_gateway.errors import ConnectionLost, EventTooLarge, PublishError, TransportError
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
-from mesh_gateway.federation.memory import LANES, Held
+from mesh_gateway.federation.memory import LANES, ProcessMemory
 from mesh_gateway.federation.receiver import Receiver
 from mesh_gateway.federation.seen import Seen
 from mesh_gateway.federation.transfer import Lane, Numbered, Transfer, Verdict
@@ -161,18 +161,18 @@ async def test_transfers_that_wait_together_are_judged_one_after_the_other(place
 
 def test_the_lanes_and_the_window_of_a_process_are_bounded_and_the_latest_are_kept():
     now = 0.0
-    held = Held(lambda: now)
+    memory = ProcessMemory(lambda: now)
     for number in range(LANES + 1):
-        held.remember(Lane("eu", f"shop/{number}", "1"), Seen(number + 1), [b"%d" % number])
+        memory.remember(Lane("eu", f"shop/{number}", "1"), Seen(number + 1), [b"%d" % number])
 
-    assert held.lane(Lane("eu", "shop/0", "1")).watermark == 0
-    assert held.lane(Lane("eu", "shop/1", "1")).watermark == 2
-    assert held.known([b"0", b"9999"]) == {b"0"}
+    assert memory.lane(Lane("eu", "shop/0", "1")).watermark == 0
+    assert memory.lane(Lane("eu", "shop/1", "1")).watermark == 2
+    assert memory.known([b"0", b"9999"]) == {b"0"}
 
-    held.remember(Lane("eu", "shop/1", "1"), Seen(7), [])
-    held.remember(Lane("eu", "shop/new", "1"), Seen(1), [])
-    assert held.lane(Lane("eu", "shop/1", "1")).watermark == 7
-    assert held.lane(Lane("eu", "shop/2", "1")).watermark == 0
+    memory.remember(Lane("eu", "shop/1", "1"), Seen(7), [])
+    memory.remember(Lane("eu", "shop/new", "1"), Seen(1), [])
+    assert memory.lane(Lane("eu", "shop/1", "1")).watermark == 7
+    assert memory.lane(Lane("eu", "shop/2", "1")).watermark == 0
 
     now = SECONDS + 1
-    assert held.known([b"0"]) == set()
+    assert memory.known([b"0"]) == set()
