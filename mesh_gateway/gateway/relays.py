@@ -9,7 +9,7 @@ from mesh_gateway.delivery.gate import Gate
 from mesh_gateway.delivery.insist import Insist
 from mesh_gateway.delivery.waiting import hold_limits
 from mesh_gateway.errors import TopologyError
-from mesh_gateway.federation.nearby import Nearby
+from mesh_gateway.federation.local import Local
 from mesh_gateway.federation.outbox import Backoff
 from mesh_gateway.federation.receiver import Receiver
 from mesh_gateway.federation.relay import Relay, Terms
@@ -177,7 +177,7 @@ def _target(spec: RelaySpec, parts: Parts, around: Surroundings) -> Target:
     if isinstance(to, BrokerDestination):
         receiver = parts.brokers[to.broker].receiver
         assert receiver is not None, "made for every broker that a relay leads to"
-        return Nearby(receiver, around.ingress_url(to.broker))
+        return Local(receiver, around.ingress_url(to.broker))
     sending = Sending(f"relay {spec.key}", spec.namespace, spec.delivery)
     try:
         return Remote(http_settings(to, sending), gzip=spec.compression == "gzip")

@@ -11,7 +11,7 @@ from mesh_gateway.federation.target import Manner, Unreached
 from mesh_gateway.federation.transfer import Transfer, Verdict
 
 
-class Nearby:
+class Local:
     """Implements `Target`."""
 
     def __init__(self, receiver: Receiver, address: str) -> None:
