@@ -17,15 +17,13 @@ both pass over the other's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
 from mesh_gateway.federation.identity import identity
-from mesh_gateway.transport.contract import Delivery, Memory, Remembering, Subscription
-
-Choose = Callable[[Memory], Sequence[Event]]
+from mesh_gateway.transport.contract import Choose, Delivery, Memory, Remembering, Subscription
 
 NAME_BYTES = 64
 """Counted for a name that is remembered, with its row."""

@@ -9,7 +9,7 @@ from functools import partial
 from mesh_gateway.errors import ConnectionLost, MeshError, PublishError, TransportError, Unsupported
 from mesh_gateway.event import Event
 from mesh_gateway.transport.batch import Done, GroupCommit
-from mesh_gateway.transport.contract import ChannelSpec, Memory, Remembering, Start, Subscription, Transport
+from mesh_gateway.transport.contract import ChannelSpec, Choose, Remembering, Start, Subscription, Transport
 
 PUBLISH_DEADLINE = 30.0
 """Seconds after which the outcome of one publish is called unknown. A producer is answered much
@@ -64,14 +64,14 @@ class Channel:
         self._commit.add(event, done)
 
     def publish_all(self, events: Sequence[Event], done: Done) -> None:
-        """Store several events with one ending: durable only if all are."""
+        """Store several events with one ending: durable only if all are. Never calls back at once."""
         if self._refusal is not None:
             asyncio.get_running_loop().call_soon(done, self._refusal)
             return
         self._commit.add_all(events, done)
 
     async def put(self, events: Sequence[Event]) -> None:
-        """Store these events; durable when it returns. Raises `TransportError`."""
+        """Store these events; durable when it returns. Raises `TransportError`. Cancelling it leaves the outcome unknown."""
         ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def done(error: MeshError | None) -> None:
@@ -86,7 +86,10 @@ class Channel:
         await ending
 
     async def put_each(self, events: Sequence[Event]) -> list[MeshError | None]:
-        """Store these events, each by itself: for each, in order, None once it is durable, else why not."""
+        """Store these events, each by itself: for each, in order, None once it is durable, else why not.
+
+        Raises nothing. Cancelling it leaves their outcomes unknown.
+        """
         if not events:
             return []
         outcomes: list[MeshError | None] = [None] * len(events)
@@ -105,8 +108,11 @@ class Channel:
         await all_told
         return outcomes
 
-    async def put_chosen(self, choose: Callable[[Memory], Sequence[Event]], *, size: int) -> None:
-        """Store what `choose` chooses, as `Remembering.publish_chosen`, within the deadline. Raises `TransportError`."""
+    async def put_chosen(self, choose: Choose, *, size: int) -> None:
+        """Store what `choose` chooses, as `Remembering.publish_chosen`, within the deadline; then the outcome is unknown.
+
+        Raises `TransportError`: `Unsupported` on a transport that cannot remember.
+        """
         if self._refusal is not None:
             raise self._refusal
         if not isinstance(self.transport, Remembering):

@@ -317,7 +317,7 @@ class Measurable(Protocol):
 
 
 class Memory(Protocol):
-    """What a channel remembers of where its events came from, as one commit sees it: all commits before, and itself."""
+    """What a channel remembers beside its events, as one commit sees it: all commits before, and itself."""
 
     def get(self, name: str) -> bytes | None:
         """What was put under this name last."""
@@ -328,23 +328,27 @@ class Memory(Protocol):
         ...
 
     def known(self, identities: Sequence[bytes]) -> set[bytes]:
-        """Those of them that were remembered, for a day at the least."""
+        """Those of them that were remembered; each is kept for a day at the least."""
         ...
 
     def remember(self, identities: Sequence[bytes]) -> None:
-        """These came now."""
+        """Keep these from now on."""
         ...
+
+
+Choose = Callable[[Memory], Sequence[Event]]
+"""Decides, by what is remembered, which events are stored, and has the memory remember what comes of it."""
 
 
 @runtime_checkable
 class Remembering(Protocol):
     """Deciding what to store by what was stored, in one commit: what makes once of at-least-once."""
 
-    async def publish_chosen(
-        self, channel: str, choose: Callable[[Memory], Sequence[Event]], *, size: int
-    ) -> None:
+    async def publish_chosen(self, channel: str, choose: Choose, *, size: int) -> None:
         """Store the events that `choose` gives, and what it has the memory remember: both are durable when this
-        returns, and neither is when it raises (as `Transport.publish`, without refusals of single events).
+        returns. Raises as `Transport.publish`, for all of it together: then nothing is stored, or nobody knows
+        (`PublishError.unknown`). Safe to call concurrently, each call is one commit. Cancelling it leaves the outcome
+        unknown.
 
         `choose` is quick, raises nothing, changes nothing but the memory, and may run in another thread; only when this
         has returned does its choice count. `size`: most bytes that the chosen events may have.

@@ -1,4 +1,4 @@
-"""What a channel remembers of where its events came from: rows beside the events, read and written in their commit."""
+"""What a channel remembers beside its events, in rows of its own: read and written in the commit that stores them."""
 
 from __future__ import annotations
 

@@ -27,10 +27,10 @@ from mesh_gateway.transport.contract import (
     Capabilities,
     ChannelSpec,
     Check,
+    Choose,
     Drift,
     Ensure,
     Level,
-    Memory,
     Start,
     Stored,
     TransportContext,
@@ -226,9 +226,7 @@ class EmbeddedTransport:
         except StoreDamaged as error:
             raise PublishError(str(error), unknown=range(len(events))) from error
 
-    async def publish_chosen(
-        self, channel: str, choose: Callable[[Memory], Sequence[Event]], *, size: int
-    ) -> None:
+    async def publish_chosen(self, channel: str, choose: Choose, *, size: int) -> None:
         """As `Remembering.publish_chosen`. Raises as `publish`."""
         writer = self._serving()
         home = self._home(channel)
