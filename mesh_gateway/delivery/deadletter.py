@@ -6,7 +6,7 @@ error extensions and ours:
     knativeerrordest   the URL that failed
     knativeerrorcode   the HTTP status; absent when there was no response
     knativeerrordata   base64 of the first 1024 bytes of the response body; absent when empty
-    meshtrigger        namespace/name of the trigger whose copy this is
+    meshtrigger        namespace/name of the trigger whose copy this is; relay:namespace/name of a relay
     meshcluster        the gateway that it belongs to: letters travel, by relays
     meshattempts       how often delivery was tried
     meshreason         why it failed, in words

@@ -11,7 +11,7 @@ from mesh_gateway.errors import TransportError
 from mesh_gateway.federation.relay import Relay
 from mesh_gateway.gateway.link import Link
 from mesh_gateway.gateway.mesh import Mesh
-from mesh_gateway.gateway.parts import BrokerParts
+from mesh_gateway.gateway.parts import RELAY, BrokerParts
 from mesh_gateway.transport.contract import OPERATORS, SHARED, Backlog, Measurable, Purpose
 
 SCRAPE_SECONDS = 4.0
@@ -20,7 +20,7 @@ SCRAPE_SECONDS = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What one group of one channel has not settled. `group` of a parked channel is its trigger."""
+    """What one group of one channel has not settled. `group` of a parked channel is its trigger or relay."""
 
     broker: str
     purpose: Purpose
@@ -33,18 +33,12 @@ async def parked(trigger: Trigger | Relay, home: BrokerParts) -> Backlog | None:
     return await _asked(home.link, trigger.parking.channel.name, SHARED)
 
 
-async def relayed(relay: Relay, home: BrokerParts) -> Backlog | None:
-    """What a relay has not sent yet of its source broker; None where the transport cannot tell."""
-    if relay.group is None:
-        return await parked(relay, home)
-    return await _asked(home.link, relay.channel.name, relay.group)
-
-
 async def unsent(relay: Relay, home: BrokerParts) -> Backlog | None:
     """What a relay has not sent yet, redriven letters included; None where the transport cannot tell."""
     if relay.group is None:
         return await parked(relay, home)
-    found = await asyncio.gather(relayed(relay, home), parked(relay, home))
+    unread = _asked(home.link, relay.channel.name, relay.group)
+    found = await asyncio.gather(unread, parked(relay, home))
     known = [one for one in found if one is not None]
     if not known:
         return None
@@ -72,8 +66,9 @@ def _questions(home: BrokerParts) -> Iterator[Awaitable[Waiting | None]]:
         yield _in_time(key, Purpose.PARKED, trigger.key, parked(trigger, home))
     for relay in home.relays:
         if relay.group is not None:
-            yield _in_time(key, Purpose.EVENTS, relay.group, relayed(relay, home))
-        yield _in_time(key, Purpose.PARKED, f"relay:{relay.key}", parked(relay, home))
+            unread = _asked(home.link, relay.channel.name, relay.group)
+            yield _in_time(key, Purpose.EVENTS, relay.group, unread)
+        yield _in_time(key, Purpose.PARKED, RELAY + relay.key, parked(relay, home))
     yield _in_time(key, Purpose.DEAD_LETTERS, OPERATORS, dead_letters(home))
 
 

@@ -37,6 +37,9 @@ from mesh_gateway.transport.plugins import Plugins, import_string
 
 DISPLAY = "display:"
 
+RELAY = "relay:"
+"""Stands before `namespace/name` where a relay is named among triggers: in its dead letters, and in metrics."""
+
 
 @dataclass(slots=True)
 class BrokerParts:
@@ -77,9 +80,8 @@ class Parts:
 
     def redriven(self, name: str) -> Trigger | Relay | None:
         """Whose dead letters say this name: `namespace/name` of a trigger, or `relay:namespace/name`."""
-        kind, _, key = name.rpartition(":")
-        if kind == "relay":
-            found = self.relays.get(key)
+        if name.startswith(RELAY):
+            found = self.relays.get(name.removeprefix(RELAY))
             return None if found is None else found.relay
         return self.triggers.get(name)
 
@@ -103,7 +105,7 @@ class Sending:
     """Who sends something somewhere, and how."""
 
     owner: str
-    """`trigger namespace/name`, for messages."""
+    """`trigger namespace/name` or `relay namespace/name`, for messages."""
     namespace: str
     delivery: DeliverySpec
     replies: bool = False
@@ -134,11 +136,7 @@ def make_sink(
         try:
             return HttpSink(http_settings(destination, sending))
         except OSError as error:
-            # ssl.SSLError is one: a certificate, key or authority that cannot be used.
-            what = error.strerror or str(error)
-            raise TopologyError(
-                f"{sending.owner}: TLS for {destination.url} cannot be set up: {what}"
-            ) from error
+            raise no_tls(sending.owner, destination.url, error) from error
     if destination.uri.startswith(DISPLAY):
         return DisplaySink(destination.uri)
     scheme = destination.uri.partition(":")[0]
@@ -165,6 +163,11 @@ def http_settings(destination: HttpDestination, sending: Sending) -> HttpSetting
         namespace=sending.namespace,
         max_connections=sending.parallelism,
     )
+
+
+def no_tls(owner: str, url: str, error: OSError) -> TopologyError:
+    """What `ssl` says (its errors are `OSError`) of a certificate, key or authority that cannot be used, as a fault."""
+    return TopologyError(f"{owner}: TLS for {url} cannot be set up: {error.strerror or error}")
 
 
 def policy(delivery: DeliverySpec) -> RetryPolicy:

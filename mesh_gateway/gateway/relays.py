@@ -8,7 +8,6 @@ from mesh_gateway.delivery.deadletter import DeadLetters
 from mesh_gateway.delivery.gate import Gate
 from mesh_gateway.delivery.insist import Insist
 from mesh_gateway.delivery.waiting import hold_limits
-from mesh_gateway.errors import TopologyError
 from mesh_gateway.federation.local import Local
 from mesh_gateway.federation.outbox import Backoff
 from mesh_gateway.federation.receiver import Receiver
@@ -19,6 +18,7 @@ from mesh_gateway.federation.target import Target
 from mesh_gateway.filters.dialects import Filter
 from mesh_gateway.gateway.link import Link
 from mesh_gateway.gateway.parts import (
+    RELAY,
     BrokerParts,
     Parts,
     RelayParts,
@@ -28,6 +28,7 @@ from mesh_gateway.gateway.parts import (
     http_settings,
     make_filter,
     make_sink,
+    no_tls,
     policy,
 )
 from mesh_gateway.topology.spec import BrokerDestination, BrokerSpec, GatewaySpec, RelaySpec
@@ -42,11 +43,6 @@ MEMORY = "relay-memory"
 def group_of(relay: RelaySpec) -> str:
     """The group in whose name it reads. No Trigger has an underscore in its name."""
     return f"relay_{relay.name}"
-
-
-def letter_key(relay: RelaySpec) -> str:
-    """What its dead letters say where those of a trigger say `namespace/name`."""
-    return f"relay:{relay.key}"
 
 
 def groups_from_the_start(broker: BrokerSpec, gateway: GatewaySpec) -> list[str]:
@@ -162,7 +158,7 @@ def _letters(spec: RelaySpec, cluster: str, store: Insist, parts: Parts, around:
     sink = spec.delivery.dead_letter_sink
     sending = Sending(f"relay {spec.key}", spec.namespace, spec.delivery)
     return DeadLetters(
-        trigger=letter_key(spec),
+        trigger=RELAY + spec.key,
         cluster=cluster,
         sink=None if sink is None else make_sink(sink, sending, parts, around),
         store=store,
@@ -182,5 +178,4 @@ def _target(spec: RelaySpec, parts: Parts, around: Surroundings) -> Target:
     try:
         return Remote(http_settings(to, sending), gzip=spec.compression == "gzip")
     except OSError as error:
-        what = error.strerror or str(error)
-        raise TopologyError(f"relay {spec.key}: TLS for {to.url} cannot be set up: {what}") from error
+        raise no_tls(sending.owner, to.url, error) from error

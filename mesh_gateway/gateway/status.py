@@ -162,7 +162,7 @@ async def whole(
     homes = list(mesh.homes())
     owners = [(home, one) for home in homes for one in home.triggers]
     relays = list(mesh.parts.relays.values())
-    letters, parked, relayed = await asyncio.gather(
+    letters, parked, unsent = await asyncio.gather(
         asyncio.gather(*(backlog.dead_letters(home) for home in homes)),
         asyncio.gather(*(backlog.parked(one, home) for home, one in owners)),
         asyncio.gather(*(backlog.unsent(one.relay, one.home) for one in relays)),
@@ -185,7 +185,7 @@ async def whole(
         "transports": [transport(link) for link in mesh.parts.links.values()],
         "brokers": brokers,
         "triggers": triggers,
-        "relays": [relay(one, mesh, spec, waiting) for one, waiting in zip(relays, relayed, strict=True)],
+        "relays": [relay(one, mesh, spec, waiting) for one, waiting in zip(relays, unsent, strict=True)],
     }
 
 
