@@ -6,9 +6,10 @@
 Reading order: `transfer.py` (what crosses, and what is said of it), `via.py` (the loop guard), `outbox.py` with
 `rate.py` (the sender's duty), `inbox.py` with `seen.py`, `identity.py` and `window.py` (the receiver's judgement). These
 are pure: no I/O, the time is passed in, and a deterministic simulator (`tests/federation/simulator.py`) holds them to what
-`docs/federation.md` guarantees. Around them: `relay.py` (one relay), `target.py` with `remote.py` and `local.py` (where
-it sends to), `encoding.py` (a transfer over HTTP), `receiver.py` with `lanes.py` and `memory.py` (one broker's receiver),
-`sieve.py` (second copies, found when read), `counters.py`.
+`docs/federation.md` guarantees. Around them: `relay.py` (one relay) with `intake.py` (its reading) and `contact.py` (its
+target, as last heard of), `target.py` with `remote.py` and `local.py` (where it sends to), `encoding.py` (a transfer over
+HTTP), `receiver.py` with `lanes.py` and `memory.py` (one broker's receiver), `sieve.py` (second copies, found when read),
+`counters.py`.
 
 May import: `broker`, `delivery`, `transport`, `filters`, `wire`, `event`, `errors`.
 """

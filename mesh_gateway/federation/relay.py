@@ -1,24 +1,24 @@
 """One relay: a group of its own on the source broker, an outbox, and one transfer at a time to its target.
 
-    group's reader ─▶ filter ─▶ been there? ─▶ hops spent? ─▶ outbox ─▶ target ─▶ verdicts ─▶ settled
-    parked channel ─▶ (redriven) ─────────────┘    └──────────▶ dead letters ◀─── refused
+    intake (filter) ─────▶ been there? ─▶ hops spent? ─▶ outbox ─▶ target ─▶ verdicts ─▶ settled
+    parked channel ──────────▲                └──────────▶ dead letters ◀─── refused
 
-What has no verdict is unsettled, so an outage of the target costs disk on the source broker's transport. Where that
-transport knows no groups, the broker's shared reader copies what is wanted into the relay's parked channel.
+`intake.py` reads the source, `contact.py` keeps what is known of the target. What has no verdict is unsettled, so an
+outage of the target costs disk on the source broker's transport. Where that transport knows no groups, the broker's
+shared reader copies what is wanted into the relay's parked channel.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import structlog
 
-from mesh_gateway.broker.reader import RECEIVE_LIMIT, Sifting, subscribed
+from mesh_gateway.broker.reader import Sifting
 from mesh_gateway.delivery.deadletter import DeadLetters
 from mesh_gateway.delivery.gate import Gate
 from mesh_gateway.delivery.insist import Insist
@@ -27,16 +27,16 @@ from mesh_gateway.delivery.parking import Parking
 from mesh_gateway.delivery.schedule import Clock
 from mesh_gateway.delivery.sink import Refused
 from mesh_gateway.errors import InvalidEvent
-from mesh_gateway.event import Event
 from mesh_gateway.federation import via
+from mesh_gateway.federation.contact import Contact
 from mesh_gateway.federation.counters import RelayCounters
+from mesh_gateway.federation.intake import Intake, Wanted
 from mesh_gateway.federation.outbox import Backoff, Judged, Outbox
 from mesh_gateway.federation.rate import Rate
 from mesh_gateway.federation.target import Manner, NotTaken, Target, Unreached
 from mesh_gateway.federation.transfer import Lane, Word
 from mesh_gateway.transport.channel import Channel
 from mesh_gateway.transport.contract import Delivery, Start
-from mesh_gateway.transport.ledger import Ledger
 
 log = structlog.get_logger("mesh_gateway.relay")
 
@@ -50,22 +50,15 @@ PART_OF_HOLD = 0.5
 Finish = Callable[[Delivery], None]
 
 
-class Wanted(Protocol):
-    """A filter."""
-
-    def matches(self, event: Event) -> bool:
-        """Whether an event is to be relayed."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What a Relay document says of the way events go."""
+class RelayPolicy:
+    """What the documents say of the way events go."""
 
     backoff: Backoff
     retry: int
     """Tries more than the first for an event that is not taken while others of its transfer are."""
     rate: float | None = None
+    """Events a second; None = as fast as the target takes them."""
     max_hops: int = via.MAX_HOPS
 
 
@@ -93,7 +86,7 @@ class Relay:
         wanted: Wanted,
         target: Target,
         here: str,
-        terms: Terms,
+        policy: RelayPolicy,
         parked: Channel,
         letters: DeadLetters,
         store: Insist,
@@ -109,30 +102,23 @@ class Relay:
         self.target = target
         self.here = here
         self.counters = RelayCounters()
-        self.manner: Manner | None = None
-        """How the target takes events, as of the last meeting; None while there was none, or it is away."""
+        self.contact = Contact(key, self.counters, clock)
         self.begun = asyncio.Event()
         """Set once its group exists: from then on it misses nothing."""
         self._cluster = cluster
-        self._start = start
-        self._wanted = wanted
-        self._terms = terms
-        self._rate = None if terms.rate is None else Rate(terms.rate)
+        self._policy = policy
+        self._rate = None if policy.rate is None else Rate(policy.rate)
         self._letters = letters
         self._store = store
         self._clock = clock
-        self._sieve = sieve
         self._hold_limit = hold_limit
-        self._met = asyncio.Event()
         self._wake = asyncio.Event()
-        self._room = asyncio.Event()
+        """Set when there is something new to send, or to stop for."""
         self._quiet = asyncio.Event()
+        """Set while no transfer is under way."""
         self._quiet.set()
-        self.failing = False
-        """The latest transfer got no verdicts. That the target greets is no sign that it takes anything."""
-        self._failures = 0
-        self._answered_at: float | None = None
         self._burying = 0
+        """Events on their way to the dead letters."""
         self._stopping = False
         self._outbox = self._new_outbox()
         self.parking = Parking(
@@ -143,6 +129,20 @@ class Relay:
             counters=self.counters,
             clock=clock,
         )
+        self._intake: Intake | None = None
+        if group is not None:
+            self._intake = Intake(
+                source,
+                group,
+                start,
+                wanted=wanted,
+                sieve=sieve,
+                begun=self.begun,
+                met=self.contact.met,
+                take=self._offer,
+                room=self._has_room,
+                counters=self.counters,
+            )
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────
 
@@ -176,19 +176,19 @@ class Relay:
         self._wake.clear()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.parking.run())
-            if self.group is None:
+            if self._intake is None:
                 self.begun.set()
             else:
-                tasks.create_task(self._read(self.group))
+                tasks.create_task(self._intake.run())
             tasks.create_task(self._send())
 
     def _new_outbox(self) -> Outbox:
-        terms, manner = self._terms, self.manner
+        policy, manner = self._policy, self.contact.manner
         made = Outbox(
             Lane(self._cluster, self.key, uuid.uuid4().hex[:16]),
             self.here,
-            backoff=terms.backoff,
-            retry=terms.retry,
+            backoff=policy.backoff,
+            retry=policy.retry,
             rate=self._rate,
         )
         if manner is not None:
@@ -201,54 +201,24 @@ class Relay:
         """From the broker's shared reader, where there are no groups: copy into the relay's own channel."""
         self.parking.park(Copy(delivery, finish, 0))
 
-    async def _read(self, group: str) -> None:
-        if self.begun.is_set():
-            await self._met.wait()  # while the target is away, nothing is taken out of the source at all
-        subscription = await subscribed(self.channel, group, self._start, self._sieve)
-        self.begun.set()
-        ledger = Ledger(subscription)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(ledger.run())
-                while True:
-                    deliveries = await subscription.receive(await self._wait_for_room())
-                    ledger.received(len(deliveries))
-                    for delivery in deliveries:
-                        delivery.pending = 1
-                        if self._wanted.matches(delivery.event):
-                            self._offer(delivery, ledger.finish)
-                        else:
-                            self.counters.filtered += 1
-                            ledger.finish(delivery)
-        finally:
-            try:
-                await ledger.flush()
-            finally:
-                await subscription.close()
-
-    async def _wait_for_room(self) -> int:
-        while (room := self._has_room()) <= 0:
-            self._room.clear()
-            await self._room.wait()
-        return min(room, RECEIVE_LIMIT)
-
     def _has_room(self) -> int:
-        if self._stopping or not self._met.is_set():
+        if self._stopping or not self.contact.met.is_set():
             return 0
         return self._outbox.room - self._burying
 
     def _offer(self, delivery: Delivery, finish: Finish) -> None:
+        """Into the outbox, unless the target has logged it already or it may cross no further link."""
         event = delivery.event
         token = _Token(delivery, finish, self._clock.time())
-        manner = self.manner
+        manner = self.contact.manner
         if manner is not None and manner.place in via.logged_by(event):
             self.counters.skipped += 1
             finish(delivery)
             return
         try:
             crossed = via.hops(event)
-            if crossed >= self._terms.max_hops:
-                why = f"it has crossed {crossed} links between gateways, the limit is {self._terms.max_hops}"
+            if crossed >= self._policy.max_hops:
+                why = f"it has crossed {crossed} links between gateways, the limit is {self._policy.max_hops}"
                 self._bury(token, "hops", Refused(why))
                 return
             self._outbox.offer(event, token)
@@ -267,7 +237,7 @@ class Relay:
                     await self._something_to_do()
                     await self._transfer()
             except Unreached as error:
-                self._away(error)
+                self.contact.away(self.target, error)
                 self._give_back_in_time()
 
     async def _meet(self) -> None:
@@ -276,28 +246,24 @@ class Relay:
             try:
                 manner = await self.target.meet()
             except Unreached as error:
-                self._away(error)
+                self.contact.away(self.target, error)
                 self._give_back_in_time()
-                await asyncio.sleep(self._terms.backoff.wait(self._failures, error.after))
+                await asyncio.sleep(self._policy.backoff.wait(self.contact.failures, error.after))
             else:
                 break
         self._greeted(manner)
-        self._met.set()
+        self.contact.met.set()
         self._made_room()
 
     def _greeted(self, manner: Manner) -> None:
-        if self.manner is None and not self.failing:
-            log.info(
-                "the target of a relay is there", relay=self.key, target=self.target.address, mode=manner.mode
-            )
-        if manner != self.manner:
+        """Make ready for the target's manner, if that is another than before."""
+        if manner != self.contact.manner:
             self._outbox.bound(manner.most_events, manner.most_bytes)
             if manner.place is not None:  # what was read while it was not known who is there
                 for token in self._outbox.withdraw(manner.place):
                     self.counters.skipped += 1
                     token.finish(token.delivery)
-        self.manner = manner
-        self._answered()
+        self.contact.greeted(self.target, manner)
 
     async def _something_to_do(self) -> None:
         """Returns when a transfer is due. Asks now and then whether the target is still there. Raises `Unreached`."""
@@ -314,7 +280,7 @@ class Relay:
                     await self._wake.wait()
             except TimeoutError:
                 if due is None:
-                    self.failing = False  # there is nothing left that could not be sent
+                    self.contact.failing = False  # there is nothing left that could not be sent
                     self._greeted(await self.target.meet())
 
     async def _transfer(self) -> None:
@@ -330,13 +296,13 @@ class Relay:
         except NotTaken as error:
             judged = self._outbox.not_taken(str(error))
         except Unreached as error:
-            self.failing = True
+            self.contact.failing = True
             self._outbox.failed(self._clock.time(), error.after)
             raise
         else:
             self.counters.transfers += 1
-            self.failing = False
-            self._answered()
+            self.contact.failing = False
+            self.contact.answered()
             judged = self._outbox.answered(verdicts, self._clock.time())
         finally:
             self._quiet.set()
@@ -350,31 +316,10 @@ class Relay:
         if oldest is not None and self._clock.time() - oldest.since > self._hold_limit * PART_OF_HOLD:
             raise _HeldTooLong
 
-    def _answered(self) -> None:
-        if not self.failing:
-            self._failures = 0
-        self._answered_at = self._clock.time()
-        self.counters.last_success = time.time()
-
-    def _away(self, error: Unreached) -> None:
-        self._failures += 1
-        counters = self.counters
-        counters.failures[error.reason] += 1
-        counters.last_reason, counters.last_error = error.reason, str(error)[:512]
-        self.manner = None
-        self._met.clear()
-        if self._failures == 1:
-            log.warning(
-                "the target of a relay is away; its events wait on the source",
-                relay=self.key,
-                target=self.target.address,
-                reason=error.reason,
-                error=counters.last_error,
-            )
-
     def _made_room(self) -> None:
         if self._has_room() > 0:
-            self._room.set()
+            if self._intake is not None:
+                self._intake.resume()
             self.parking.resume()
 
     # ── ends ─────────────────────────────────────────────────────────────────────────────────
@@ -390,6 +335,7 @@ class Relay:
         token.finish(token.delivery)
 
     def _bury(self, token: _Token, word: str, refused: Refused, attempts: int = 0) -> None:
+        """To the dead letters, counted under `word`; settled once it is durable there."""
         self.counters.verdicts[word] += 1
         self._burying += 1
 
@@ -418,8 +364,3 @@ class Relay:
     def held(self) -> int:
         """Events taken from the source that have no end yet."""
         return self._outbox.held + self._burying
-
-    @property
-    def silent_for(self) -> float | None:
-        """Seconds since the target last answered; None when it never has."""
-        return None if self._answered_at is None else self._clock.time() - self._answered_at

@@ -11,7 +11,7 @@ from mesh_gateway.delivery.waiting import hold_limits
 from mesh_gateway.federation.local import Local
 from mesh_gateway.federation.outbox import Backoff
 from mesh_gateway.federation.receiver import Receiver
-from mesh_gateway.federation.relay import Relay, Terms
+from mesh_gateway.federation.relay import Relay, RelayPolicy
 from mesh_gateway.federation.remote import Remote
 from mesh_gateway.federation.sieve import Sieve
 from mesh_gateway.federation.target import Target
@@ -38,6 +38,9 @@ from mesh_gateway.transport.plugins import import_string
 
 MEMORY = "relay-memory"
 """Directory, below that of the state, of what is remembered for brokers whose transports cannot."""
+
+SHORTEST_BACKOFF = 0.05
+"""Seconds. With a `backoffDelay` of zero a target that is away would be asked in a tight loop."""
 
 
 def group_of(relay: RelaySpec) -> str:
@@ -134,9 +137,9 @@ def _relay(
         wanted=make_filter(spec.filters, (), around.plugins),
         target=_target(spec, parts, around),
         here=f"{gateway.cluster}/{home.spec.key}",
-        terms=Terms(
+        policy=RelayPolicy(
             Backoff(
-                max(spec.delivery.backoff_delay, 0.05),
+                max(spec.delivery.backoff_delay, SHORTEST_BACKOFF),
                 spec.delivery.backoff_max,
                 spec.delivery.retry_after_max,
             ),

@@ -101,17 +101,17 @@ STALLED_SECONDS = 15.0
 """Without a word of its target, although it is asked every five: three misses in a row."""
 
 
-def relay(one: RelayParts, mesh: Mesh, spec: GatewaySpec, waiting: Backlog | None) -> dict[str, Any]:
+def relay(one: RelayParts, mesh: Mesh, waiting: Backlog | None) -> dict[str, Any]:
     """What a relay does, as its transfers and greetings show it."""
     running = one.relay
-    counters = running.counters
+    counters, contact = running.counters, running.contact
     verdicts = counters.verdicts
     return {
         "name": one.spec.key,
         "from": one.home.spec.key,
         "to": running.target.address,
-        "mode": None if running.manner is None else running.manner.mode,
-        "place": None if running.manner is None else running.manner.place,
+        "mode": None if contact.manner is None else contact.manner.mode,
+        "place": None if contact.manner is None else contact.manner.place,
         "conditions": [_relay_condition(one, mesh)],
         "backlog": None if waiting is None else waiting.events,
         "oldest_age": None if waiting is None else waiting.oldest_age,
@@ -129,17 +129,17 @@ def relay(one: RelayParts, mesh: Mesh, spec: GatewaySpec, waiting: Backlog | Non
 
 def _relay_condition(one: RelayParts, mesh: Mesh) -> dict[str, str]:
     """Ready only when the target has just answered: a relay that moves nothing is never called running."""
-    running, counters = one.relay, one.relay.counters
+    contact, counters = one.relay.contact, one.relay.counters
     part = mesh.supervised.get(f"relay {one.spec.key}")
     if part is not None and part.state == "failed":
         return condition("False", "Failed", part.error)
     if not one.home.link.up.is_set():
         return condition("Unknown", "BrokerNotReady", one.home.link.detail)
-    if running.manner is None or running.failing:
+    if contact.manner is None or contact.failing:
         if counters.last_reason:
             return condition("False", _words(counters.last_reason), counters.last_error)
         return condition("Unknown", "NotContacted", "the target has not answered yet")
-    silent = running.silent_for
+    silent = contact.silent_for
     if silent is None or silent > STALLED_SECONDS:
         return condition("False", "Stalled", f"the target has said nothing for {silent or 0.0:.0f} s")
     return condition("True")
@@ -185,7 +185,7 @@ async def whole(
         "transports": [transport(link) for link in mesh.parts.links.values()],
         "brokers": brokers,
         "triggers": triggers,
-        "relays": [relay(one, mesh, spec, waiting) for one, waiting in zip(relays, unsent, strict=True)],
+        "relays": [relay(one, mesh, waiting) for one, waiting in zip(relays, unsent, strict=True)],
     }
 
 

@@ -207,7 +207,7 @@ class Rig:
         return done.redriven
 
     def status(self) -> dict[str, Any]:
-        return status.relay(self.mesh.parts.relays["shop/to-us"], self.mesh, self.spec, None)
+        return status.relay(self.mesh.parts.relays["shop/to-us"], self.mesh, None)
 
     @property
     def condition(self) -> tuple[str, str]:

@@ -223,7 +223,7 @@ async def test_without_an_answer_the_same_events_go_again_under_the_same_numbers
         await rig.publish("1", "2")
         first = await rig.target.asked()
         first.answer(AWAY)
-        await until(lambda: rig.relay.failing)
+        await until(lambda: rig.relay.contact.failing)
         assert rig.relay.held == 2
         rig.let_pass(BACKOFF)
 
@@ -240,7 +240,7 @@ async def test_a_target_that_asks_for_an_eternity_is_asked_again_all_the_same():
     async with relaying() as rig:
         await rig.publish("1")
         (await rig.target.asked()).answer(Unreached("busy", "status 429", after=float("inf")))
-        await until(lambda: rig.relay.failing)
+        await until(lambda: rig.relay.contact.failing)
         rig.let_pass(RELAY.delivery.retry_after_max)
 
         (await rig.target.asked()).answer()
@@ -384,10 +384,10 @@ async def test_after_an_outage_what_comes_through_the_parked_channel_is_sent_at_
         await until(lambda: rig.relay.parking.drained)
         rig.target.away = AWAY
         asked.answer(AWAY)
-        await until(lambda: rig.relay.manner is None)
+        await until(lambda: rig.relay.contact.manner is None)
         await until(lambda: rig.relay.parking._has_room.is_set() is False)
         rig.target.away = None
-        await until(lambda: rig.relay.manner)
+        await until(lambda: rig.relay.contact.manner)
         rig.let_pass(BACKOFF)
         (await rig.target.asked()).answer([REFUSED])
         await until(lambda: rig.relay.counters.dead_lettered == 2)
@@ -418,7 +418,7 @@ async def test_transfers_keep_to_what_the_target_takes_as_it_says_now():
         rig.target.answer = lambda transfer: AWAY
         rig.target.manner = Manner("batches", "us/shop/orders", most_events=2)
         await rig.publish("1", "2", "3", "4", "5")
-        await until(lambda: rig.relay.failing and rig.relay.manner)
+        await until(lambda: rig.relay.contact.failing and rig.relay.contact.manner)
         rig.target.answer = accept
         rig.target.sent.clear()
         rig.let_pass(BACKOFF)
@@ -471,7 +471,7 @@ async def test_an_idle_relay_asks_whether_its_target_is_still_there(monkeypatch:
         assert rig.condition == ("True", "")
 
         rig.target.away = Unreached("unauthorized", "status 401")
-        await until(lambda: rig.relay.manner is None)
+        await until(lambda: rig.relay.contact.manner is None)
         assert rig.condition == ("False", "Unauthorized")
         assert rig.status()["failures"]["unauthorized"] >= 1
 
@@ -485,10 +485,10 @@ async def test_an_idle_relay_asks_whether_its_target_is_still_there(monkeypatch:
 async def test_a_target_that_greets_and_takes_nothing_is_not_called_ready():
     async with relaying() as rig:
         rig.target.answer = lambda transfer: Unreached("unavailable", "status 503")
-        await until(lambda: rig.relay.manner)
+        await until(lambda: rig.relay.contact.manner)
         assert rig.condition == ("True", "")
         await rig.publish("1")
-        await until(lambda: rig.relay.failing and rig.relay.manner)
+        await until(lambda: rig.relay.contact.failing and rig.relay.contact.manner)
 
         assert rig.condition == ("False", "Unavailable")
 
@@ -515,7 +515,7 @@ async def test_before_its_target_has_answered_nothing_is_said_of_a_relay():
 
 async def test_a_target_that_has_said_nothing_for_long_is_called_stalled():
     async with relaying() as rig:
-        await until(lambda: rig.relay.manner)
+        await until(lambda: rig.relay.contact.manner)
         rig.clock.advance(16)
 
         assert rig.condition == ("False", "Stalled")
@@ -523,7 +523,7 @@ async def test_a_target_that_has_said_nothing_for_long_is_called_stalled():
 
 async def test_without_its_broker_nothing_is_known_of_a_relay():
     async with relaying() as rig:
-        await until(lambda: rig.relay.manner)
+        await until(lambda: rig.relay.contact.manner)
         rig.home.link.up.clear()
 
         assert rig.condition == ("Unknown", "BrokerNotReady")
@@ -536,7 +536,7 @@ async def test_metrics_say_what_became_of_events_and_why_nothing_goes():
         await rig.all_settled()
         await rig.publish("3")
         (await rig.target.asked()).answer(Unreached("timeout", "timeout"))
-        await until(lambda: rig.relay.failing)
+        await until(lambda: rig.relay.contact.failing)
 
         text = (await Exporter(rig.mesh, rig.spec, IngressCounters(), {}).render()).decode()
 
