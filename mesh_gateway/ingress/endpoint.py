@@ -1,7 +1,7 @@
-"""From a request to a broker and back to a status: the table of design 7, in its order.
+"""From a request to a broker and back to a status.
 
-Framing (before this room), method, path, size, event, hops, durability. Probes are answered on
-any path, as Knative's ingress does.
+The checks, in their order: framing (before this room), method, path, credential, size, event, hops, durability. Probes
+are answered on any path, as Knative's ingress does.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ _REASONS: dict[type[EventError], str] = {
 }
 """The counted word of an `EventError`; "event" for all others."""
 
+FULL = busy("too many events are on their way to the store; send again")
 _STOPPING = unavailable("this gateway is stopping; send to another, or again", reason="draining", close=True)
 
 
@@ -171,7 +172,7 @@ class Endpoint:
         if TRANSFER not in head.fields:
             return Answer(200, headers=CONSENT)
         if path not in self._paths:
-            # Who asks learns that a gateway is here, although the broker is not.
+            # Who asks learns that a gateway is here, although the broker is not; which version it reads says nothing yet.
             return replace(_unknown(path), headers=((TRANSFER.decode(), "1"),))
         asked = self._from_peer(head, path, names)
         if isinstance(asked, Answer):
@@ -201,8 +202,8 @@ class Endpoint:
     def accept(self, broker: Accepting, head: Head, body: bytes, done: Waiting) -> int | Answer:
         """Give the events of a request to their broker: how many there are, or the answer due at once.
 
-        `done` (or for a transfer `done.answered`) is called, later, only if it was a number. The gateway may have begun to stop, or have
-        filled up, while a slow body came in; so both are asked again.
+        `done` (for a transfer `done.answered`) is called later, and only if it was a number. The gateway may have begun
+        to stop, or have filled up, while a slow body came in; so both are asked again.
         """
         if self.draining:
             return _STOPPING
@@ -231,9 +232,6 @@ def not_stored(error: MeshError) -> Answer:
     return unavailable(
         f"the event is not known to be stored, send it again: {error}", reason="store", after=after
     )
-
-
-FULL = busy("too many events are on their way to the store; send again")
 
 
 def _origin_form(target: bytes) -> bytes:

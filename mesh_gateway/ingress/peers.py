@@ -16,7 +16,8 @@ from mesh_gateway.event import Event
 from mesh_gateway.ingress.responses import Answer
 
 TRANSFER = b"mesh-transfer"
-"""The header that makes a request a transfer, or in an OPTIONS request asks whether there are any."""
+"""The header that makes a request a transfer, or in an OPTIONS request asks whether there are any. `federation.encoding`
+has the same; neither floor imports the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Peer:
 
 
 class Receiving(Protocol):
-    """A broker, as it takes what peers send."""
+    """A broker, as it takes what peers send. Called from any callback of the loop."""
 
     def terms(self) -> tuple[tuple[str, str], ...]:
         """Headers of an answer to OPTIONS that say how transfers may be sent."""

@@ -1,4 +1,4 @@
-"""Which request gets which status: the table of design 7, asked over a socket."""
+"""Which request gets which status, asked over a socket."""
 
 import json
 
