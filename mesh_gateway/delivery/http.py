@@ -58,17 +58,21 @@ class HttpSettings:
     max_connections: int = 64
     max_reply_bytes: int = 1_048_576
 
+    @property
+    def origin(self) -> tuple[str, int]:
+        """Host and port of the URL."""
+        parts = urlsplit(self.url)
+        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
 
 class HttpSink:
     """Delivers to one URL; implements `Sink`. Any number of attempts may be in flight."""
 
     def __init__(self, settings: HttpSettings) -> None:
-        parts = urlsplit(settings.url)
         self.address = settings.url
         self._settings = settings
-        host = parts.hostname or ""
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._head = request_head(settings, host, port)
+        host, port = settings.origin
+        self._head = request_head(settings)
         self._limits = http.Limits(max_event_bytes=settings.max_reply_bytes)
         self._body_limit = settings.max_reply_bytes if settings.replies else 65_536
         self._pool = Pool(
@@ -121,7 +125,7 @@ class HttpSink:
         ended(context, Refused(why) if lasting else Retry(why))
 
     def outcome(self, response: Response) -> Outcome:
-        """What an answer means (design 7, "Delivery")."""
+        """What an answer means: the table of `docs/concepts.md`, "How deliveries are judged"."""
         status = response.status
         if 200 <= status < 300:
             return self._success(response)
@@ -159,9 +163,10 @@ def client_tls(settings: HttpSettings) -> ssl.SSLContext | None:
     )
 
 
-def request_head(settings: HttpSettings, host: str, port: int) -> bytes:
+def request_head(settings: HttpSettings) -> bytes:
     """The lines that are the same for every event."""
     parts = urlsplit(settings.url)
+    host, port = settings.origin
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     name = f"[{host}]" if ":" in host else host.encode("idna").decode()
     default = 443 if parts.scheme == "https" else 80

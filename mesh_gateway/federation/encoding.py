@@ -41,8 +41,8 @@ from mesh_gateway.wire import beside, http, json
 VERSION = b"1"
 """Of this way of writing transfers. Another one gets another number, and who does not know it says so."""
 
-TRANSFER = "mesh-transfer"
-PLACE = "mesh-place"
+TRANSFER, PLACE = b"mesh-transfer", b"mesh-place"
+"""Headers of an answer to OPTIONS; the first one also makes a request a transfer."""
 
 HEADERS = "meshheaders"
 """An event's HTTP headers (tracing) within a batch, where they have no place of their own."""
@@ -54,7 +54,7 @@ GZIP_LEVEL = 1
 """The cheapest: on JSON it finds most of what the dearest finds, at a third of its cost."""
 
 WHY_LENGTH = 256
-"""Characters of a refusal's reason: what a dead letter keeps of it. So 500 of them fit an answer."""
+"""Characters of a refusal's reason: what a dead letter keeps of it. So 500 of them fit an answer of `remote.ANSWER_BYTES`."""
 
 _number = re.compile(rb"[0-9]{1,15}").fullmatch
 _range = re.compile(rb"([0-9]{1,15})(?:-([0-9]{1,15}))?").fullmatch
@@ -94,13 +94,13 @@ class Incoming:
 def terms_headers(terms: Terms) -> tuple[tuple[str, str], ...]:
     """How an answer to OPTIONS says that transfers are taken."""
     said = f"{VERSION.decode()}; events={terms.most_events}; bytes={terms.most_bytes}; gzip"
-    return (TRANSFER, said), (PLACE, terms.place)
+    return (TRANSFER.decode(), said), (PLACE.decode(), terms.place)
 
 
 def read_terms(headers: Mapping[bytes, bytes]) -> Terms | None:
     """What an answer to OPTIONS says; None when its sender takes no transfers of this version."""
-    version, *parameters = (part.strip() for part in headers.get(TRANSFER.encode(), b"").split(b";"))
-    place = headers.get(PLACE.encode(), b"").decode("latin-1")
+    version, *parameters = (part.strip() for part in headers.get(TRANSFER, b"").split(b";"))
+    place = headers.get(PLACE, b"").decode("latin-1")
     numbers = dict(part.split(b"=", 1) for part in parameters if b"=" in part)
     events, size = numbers.get(b"events", b""), numbers.get(b"bytes", b"")
     if version != VERSION or not place or not _number(events) or not _number(size):
@@ -137,7 +137,7 @@ def encode(transfer: Transfer, *, gzip: bool) -> tuple[bytes, bytes]:
 
 def decode(fields: Mapping[bytes, bytes], body: bytes, cluster: str, limits: http.Limits) -> Incoming:
     """A transfer of that cluster. Raises `EventError` when it is none, or is over a limit as a whole."""
-    if fields.get(b"mesh-transfer") != VERSION:
+    if fields.get(TRANSFER) != VERSION:
         # No fault of its events: with this answer the sender asks anew what is read here.
         raise UnsupportedMediaType(f"mesh-transfer: this gateway reads version {VERSION.decode()}")
     floor = fields.get(b"mesh-floor", b"")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from mesh_gateway.delivery.connection import Exchange, Response
 from mesh_gateway.delivery.http import (
@@ -26,23 +25,21 @@ SINGLES = 64
 """Single events under way at once: as many as a trigger has, by the same reckoning."""
 
 ANSWER_BYTES = 1_048_576
-"""Most bytes of an answer with verdicts: 500 refusals with a reason of 2 KB each."""
+"""Most bytes of an answer with verdicts: 500 refusals with a reason of 2 KB each, which is eight times `WHY_LENGTH`."""
 
 NOT_THERE: frozenset[int] = frozenset({408, 429, 502, 503, 504})
 """Answers to OPTIONS that say nothing about who is there."""
 
 
 class Remote:
-    """Implements `Target` for one URL."""
+    """Implements `Target` for one URL. Raises `OSError` for certificates that cannot be used."""
 
     def __init__(self, settings: HttpSettings, *, gzip: bool) -> None:
-        parts = urlsplit(settings.url)
-        host = parts.hostname or ""
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        host, port = settings.origin
         self.address = settings.url
         self._timeout = settings.timeout
         self._gzip = gzip
-        self._post = request_head(settings, host, port)
+        self._post = request_head(settings)
         self._ask = self._post.replace(b"POST", b"OPTIONS", 1)
         self._pool = Pool(host, port, limit=1, timeout=settings.timeout, tls=client_tls(settings))
         self._sink = HttpSink(settings)
@@ -51,14 +48,14 @@ class Remote:
     async def meet(self) -> Manner:
         """As `Target.meet`: another gateway says in its answer to OPTIONS that it takes transfers."""
         request = b"%b%b: %b\r\ncontent-length: 0\r\n\r\n" % (
-            self._ask, encoding.TRANSFER.encode(), encoding.VERSION,
+            self._ask, encoding.TRANSFER, encoding.VERSION,
         )  # fmt: skip
         response = await self._exchange(request)
         if response.status in (401, 403) or response.status in NOT_THERE:
             raise _unreached(response)
         headers = {name.lower(): value for name, value in response.headers}
         terms = encoding.read_terms(headers)
-        if response.status == 404 and encoding.TRANSFER.encode() in headers:
+        if response.status == 404 and encoding.TRANSFER in headers:
             raise _unreached(response)  # a gateway, without such a broker
         if self._batches and response.status >= 500 and response.status != 501:
             raise _unreached(response)  # something on the way to the gateway that was there
@@ -144,6 +141,7 @@ def _verdict(outcome: Outcome) -> Verdict | None:
 
 
 def _unreached(response: Response) -> Unreached:
+    """An answer without verdicts, as what it means for the relay."""
     why = _said(response)
     return Unreached(_reason(why, response.status), why, retry_after(response))
 
