@@ -22,7 +22,7 @@ NAME = re.compile(r"[a-z0-9]+\Z")
 """Attribute names (2.3 "Naming Conventions"); `data` and `data_base64` are members, never attributes."""
 
 VERSIONS = ("1.0", "0.3")
-"""0.3 is accepted and kept as it came (knative.md 0.1, row 6)."""
+"""0.3 is accepted and kept as it came."""
 
 INTEGER_MIN, INTEGER_MAX = -(2**31), 2**31 - 1
 

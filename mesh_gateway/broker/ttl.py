@@ -1,4 +1,4 @@
-"""The hop counter `knativebrokerttl`: how many more brokers an event may pass (knative.md 1.4).
+"""The hop counter `knativebrokerttl`: how many more brokers an event may pass.
 
 An event without one, or with one that is not an integer, gets 255. Otherwise one is taken off
 first, and what has nothing left is refused: so 1 on arrival is refused.

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import httptools
 
 MAX_HEAD_BYTES = 32_768
-"""Of a response's headers (design 7)."""
+"""Of a response's headers: as many as the ingress takes of a request (`IngressLimits.max_headers_bytes`)."""
 
 MAX_INTERIM = 16
 """1xx responses before the final one; a server that sends more is not going to answer."""

@@ -26,7 +26,7 @@ from mesh_gateway.errors import EventError
 from mesh_gateway.event import Event, Kind
 
 ERROR_DATA_BYTES = 1024
-"""Of the response body, before base64 (knative.md 0.1, row 16: decodable, as Kafka's broker does)."""
+"""Of the response body, before base64: then what is kept can be decoded. As Knative's Kafka broker does it."""
 
 REASON_LENGTH = 256
 

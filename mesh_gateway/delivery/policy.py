@@ -1,8 +1,7 @@
 """How often to try again, and when: pure functions of numbers (Knative's DeliverySpec).
 
 Attempts are `1 + retry`. The wait before retry n (n = 1, 2, …) is `delay * n` (linear) or
-`delay * 2**n` (exponential), as Knative's API comment and two of its three brokers have it
-(reference/knative.md, table 0.1, rows 12 and 13).
+`delay * 2**n` (exponential), as Knative's API comment and two of its three brokers have it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from mesh_gateway.event import Event
 from mesh_gateway.transport.batch import Done
 
 TTL = "knativebrokerttl"
-"""Brokers an event may still pass; internal, removed before delivery (knative.md 1.4)."""
+"""Brokers an event may still pass; internal, removed before delivery."""
 
 Accept = Callable[[Event, Done], None]
 """The broker's door for events from inside; may raise `EventError` at once."""

@@ -1,4 +1,4 @@
-"""The loop guard: which brokers have logged an event, and how many links it has crossed (design 9).
+"""The loop guard: which brokers have logged an event, and how many links it has crossed.
 
 `meshvia` names places, `cluster/namespace/broker`, in the order in which they logged the event. A place that only
 carries an event is not in it: whoever takes "carried" for "logged" loses what the carrier had not stored yet.

@@ -62,7 +62,7 @@ class Filter:
         self.matches: Matches = _decided(clause, self._errors)
         """Whether an event passes. Never raises. A CESQL expression that cannot be evaluated does not
         pass (its specification says so); where a plugin's dialect fails the event does pass, because
-        a plugin's bug must not settle what somebody may have wanted (design 8)."""
+        a plugin's bug must not settle what somebody may have wanted."""
         self.warnings = tuple(warnings)
         """What may surprise its author; lint shows these as MG030."""
 

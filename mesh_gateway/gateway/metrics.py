@@ -1,6 +1,6 @@
 """`/metrics`: the plain integers of the data path, given Prometheus's names when somebody scrapes.
 
-Names and labels are public (reference docs/operations/metrics.md). Labels hold only names from
+Names and labels are public (see docs/operations/metrics.md). Labels hold only names from
 documents and small closed sets of words, never anything a producer or a subscriber chose.
 """
 

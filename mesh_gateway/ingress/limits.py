@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class IngressLimits:
-    """Bytes, counts and seconds (design 7, "Numbers")."""
+    """Bytes, counts and seconds; `Gateway.spec.ingress` sets them."""
 
     max_event_bytes: int = 1_048_576
     max_batch_events: int = 1_000

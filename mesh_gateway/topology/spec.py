@@ -35,7 +35,7 @@ class TLSServerSpec:
 
 @dataclass(frozen=True, slots=True)
 class IngressSpec:
-    """The data listener and its limits (design 7, "Numbers")."""
+    """The data listener and its limits (`ingress.limits` says what each is)."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -120,7 +120,7 @@ Destination = HttpDestination | BrokerDestination | PluginDestination
 
 @dataclass(frozen=True, slots=True)
 class DeliverySpec:
-    """Effective delivery of a trigger: nothing is inherited any more (design 6, "Delivery")."""
+    """Effective delivery of a trigger or relay: nothing is inherited any more."""
 
     retry: int = 0
     backoff_policy: Literal["linear", "exponential"] = "exponential"

@@ -135,7 +135,7 @@ def _binary(
     attributes = _texts(raw, faults)
     faults += rules.faults(attributes)
     if content_type:
-        # Any text passes unchanged (design 7); only what could not be sent on is refused.
+        # Any text passes unchanged; only what could not be sent on is refused.
         try:
             attributes["datacontenttype"] = value = content_type.decode()
             if not rules.is_text(value):

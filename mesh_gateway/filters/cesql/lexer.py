@@ -1,4 +1,4 @@
-"""Text to tokens, within limits that keep hostile expressions cheap (reliability.md 5.3)."""
+"""Text to tokens, within limits that keep hostile expressions cheap."""
 
 from __future__ import annotations
 
