@@ -12,7 +12,7 @@ from mesh_gateway.federation.transfer import Transfer, Verdict
 
 
 class Local:
-    """Implements `Target`."""
+    """Implements `Target` for one receiver."""
 
     def __init__(self, receiver: Receiver, address: str) -> None:
         self.address = address

@@ -20,7 +20,7 @@ from mesh_gateway.federation import via
 from mesh_gateway.federation.inbox import Judgement, Rules, judge
 from mesh_gateway.federation.lanes import Lanes
 from mesh_gateway.federation.memory import ProcessMemory
-from mesh_gateway.federation.transfer import ACCEPTED, Transfer, Verdict
+from mesh_gateway.federation.transfer import ACCEPTED, Transfer, Verdict, Word
 from mesh_gateway.transport.batch import Done
 from mesh_gateway.transport.contract import Memory, Remembering
 
@@ -57,7 +57,7 @@ class Receiver:
     def __init__(self, broker: Broker, place: str, max_hops: int = via.MAX_HOPS) -> None:
         self.place = place
         self.verdicts: Counter[tuple[str, str]] = Counter()
-        """By (cluster, word)."""
+        """By (sending cluster, word); `undecided` for events that got no verdict."""
         self._broker = broker
         self._max_hops = max_hops
         self._waiting: list[_Waiting] = []
@@ -66,7 +66,7 @@ class Receiver:
         self._memory = ProcessMemory()
 
     def take(self, transfer: Transfer, types: tuple[str, ...], told: Told) -> None:
-        """Judge and store a transfer. `told` is called later, never before this returns."""
+        """Judge and store a transfer. `told` is called later, never before this returns; then what was accepted is durable."""
         if not self._broker.channel.up:
             error = ConnectionLost(f"{self._broker.key}: its transport is down", retry_after=1)
             asyncio.get_running_loop().call_soon(told, error)
@@ -81,25 +81,27 @@ class Receiver:
         self._wake.set()
 
     def accept(self, events: Sequence[Event], cluster: str, types: tuple[str, ...], done: Done) -> None:
-        """Store single events of a peer, marks and all, without deduplication. Raises `InvalidEvent` for one that may
-        not come in; one that was here is dropped and counted, the only place where "seen" discards.
+        """Store single events of a peer, `mesh*` attributes and all, without looking for duplicates; `done` is called later.
+
+        One that this broker has logged is dropped and counted. Raises `InvalidEvent` for one that may not come in; then
+        nothing is stored.
         """
         rules = Rules(self.place, self._max_hops, types)
         arrival = self._broker.arrival()
         new: list[Event] = []
         for event in events:
             if self.place in via.logged_by(event):
-                self.verdicts[cluster, "looped"] += 1
+                self.verdicts[cluster, Word.LOOPED.value] += 1
                 continue
             why = rules.refusal(event)
             if why is not None:
-                self.verdicts[cluster, "refused"] += 1
+                self.verdicts[cluster, Word.REFUSED.value] += 1
                 raise InvalidEvent(why)
             new.append(self._broker.relayed(event, arrival))
 
         def counted(error: MeshError | None) -> None:
             if error is None:
-                self.verdicts[cluster, "accepted"] += len(new)
+                self.verdicts[cluster, Word.ACCEPTED.value] += len(new)
                 self._broker.counters.accepted += len(new)
             done(error)
 
@@ -144,7 +146,7 @@ class Receiver:
 
     def _tell(self, one: _Waiting, judgement: Judgement) -> None:
         cluster, new = one.transfer.lane.cluster, len(judgement.new)
-        self.verdicts[cluster, ACCEPTED.word.value] += new
+        self.verdicts[cluster, Word.ACCEPTED.value] += new
         self._broker.counters.accepted += new
         for verdict in judgement.verdicts:
             if verdict is not ACCEPTED:

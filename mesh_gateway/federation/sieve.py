@@ -11,7 +11,7 @@ an event that came by relays, a group is given one:
 
 So a copy is passed over only where this process knows that the event has reached its end, or holds it. Which copy came
 first does not matter, nor who has seen it before: two processes that share a group may each give theirs, and never
-both pass over the other's.
+both pass over the other's. A copy in hand that is given back takes with it those that wait for its end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NAME_BYTES = 64
 
 
 class Sieve:
-    """For one broker. Its memory lies on `transport`, in the channel named `channel` there.
+    """For one broker. Its memory lies on `transport`, in the channel named `channel` there; `up` is set while that is open.
 
     May be used by any number of readers at once; each question is one commit, after all before it.
     """
@@ -73,18 +73,19 @@ class Sieve:
 
 
 class Sifted:
-    """Implements `Subscription`."""
+    """Implements `Subscription` over another one: hands on what that receives, but for second copies."""
 
     def __init__(self, sieve: Sieve, subscription: Subscription, group: str) -> None:
         self._sieve = sieve
         self._subscription = subscription
         self._group = group.encode()
         self._in_hand: dict[bytes, list[Delivery]] = {}
-        """Copies by event: the one that was given, and those that wait for its end."""
+        """Copies by event: first the one that was given, then those that wait for its end."""
         self._given: dict[Delivery, bytes] = {}
+        """The event of each copy that was given."""
 
     async def receive(self, limit: int) -> Sequence[Delivery]:
-        """As `Subscription.receive`."""
+        """As `Subscription.receive`. Raises `TransportError` of the memory, too."""
         found = await self._subscription.receive(limit)
         new: dict[bytes, list[Delivery]] = {}
         for one in found:
@@ -134,7 +135,7 @@ class Sifted:
         await self._subscription.settle([*done, *others])
 
     async def release(self, back: Sequence[Delivery], delay: float | None = None) -> None:
-        """As `Subscription.release`."""
+        """As `Subscription.release`, with the copies that wait for these."""
         events = [event for one in back if (event := self._given.pop(one, None)) is not None]
         others = [one for event in events for one in self._in_hand.pop(event)[1:]]
         await self._subscription.release([*back, *others], delay)

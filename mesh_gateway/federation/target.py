@@ -49,7 +49,7 @@ class Manner:
 
 
 class Target(Protocol):
-    """One at a time: `meet` before the first `send`, and after each that failed."""
+    """Asked by one task, one question at a time: `meet` before the first `send`, and after each that failed."""
 
     @property
     def address(self) -> str:
@@ -57,7 +57,7 @@ class Target(Protocol):
         ...
 
     async def meet(self) -> Manner:
-        """Find out who is there. Raises `Unreached`."""
+        """Find out who is there. Raises `Unreached`. Cancelling it leaves nothing behind."""
         ...
 
     async def send(self, transfer: Transfer) -> Sequence[Verdict | None]:
