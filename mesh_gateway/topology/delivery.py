@@ -48,3 +48,11 @@ def delivery_spec(
         if sink is None
         else addresses.resolve(sink, resource, (*PATH, "deadLetterSink")),
     )
+
+
+def would_come_back(broker: str) -> str:
+    """The fault of a dead letter sink that is the broker whose letters it takes."""
+    return (
+        f"dead letters of Broker {broker} would come back to it; take another Broker, or leave it away: "
+        "without a sink they are kept in the broker's dead-letter channel"
+    )

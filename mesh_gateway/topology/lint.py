@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mesh_gateway.topology import documents
-from mesh_gateway.topology.delivery import PATH
+from mesh_gateway.topology.delivery import PATH, would_come_back
 from mesh_gateway.topology.resources import Resource
 from mesh_gateway.topology.spec import BrokerDestination, DeliverySpec, TriggerSpec
 
@@ -35,10 +35,7 @@ def own_dead_letters(
 
 
 def _refuse(resource: Resource, broker: str, *, here: bool) -> None:
-    message = (
-        f"dead letters of Broker {broker} would come back to it; take another Broker, or leave it away: "
-    )
-    message += "without a sink they are kept in the broker's dead-letter channel"
+    message = would_come_back(broker)
     if here:
         resource.fault("MG041", (*PATH, "deadLetterSink"), message, key=True)
     else:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from mesh_gateway.filters.dialects import Filter
 from mesh_gateway.topology import documents, parts
 from mesh_gateway.topology.annotations import check
-from mesh_gateway.topology.delivery import PATH, delivery_spec
+from mesh_gateway.topology.delivery import PATH, delivery_spec, would_come_back
 from mesh_gateway.topology.destinations import Addresses
 from mesh_gateway.topology.faults import Path
 from mesh_gateway.topology.kinds import Compile
@@ -41,7 +41,7 @@ class Credentials(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class RelayReader:
     """Makes relays; everything that is wrong with one is noted before it is given up."""
 
     brokers: Collection[str]
@@ -128,11 +128,7 @@ class Reader:
             resource.fault("MG042", TO, message, key=True)
         sink = relay.delivery.dead_letter_sink
         if isinstance(sink, BrokerDestination) and sink.broker == relay.broker:
-            message = (
-                f"dead letters of Broker {relay.broker} would come back to it; take another Broker, or leave it away: "
-                "without a sink they are kept in the broker's dead-letter channel"
-            )
-            resource.fault("MG041", (*PATH, "deadLetterSink"), message, key=True)
+            resource.fault("MG041", (*PATH, "deadLetterSink"), would_come_back(relay.broker), key=True)
 
     def _target(self, relay: RelaySpec) -> str | None:
         """The broker of this gateway that it leads to, in process or through the own ingress."""

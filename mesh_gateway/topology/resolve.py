@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from mesh_gateway.filters.dialects import Filter
-from mesh_gateway.topology import cycles, documents, lint, needs, relays
+from mesh_gateway.topology import cycles, documents, lint, needs
 from mesh_gateway.topology.delivery import INSTALLED, delivery_spec
 from mesh_gateway.topology.destinations import Addresses, Unresolvable, service_url
 from mesh_gateway.topology.endpoints import endpoint
@@ -17,11 +17,12 @@ from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.knative import LOOKED_UP
 from mesh_gateway.topology.peers import Ground, peer_specs
 from mesh_gateway.topology.reach import Site
+from mesh_gateway.topology.relays import RelayReader
 from mesh_gateway.topology.resources import Resource
 from mesh_gateway.topology.secrets import References
 from mesh_gateway.topology.spec import DeliverySpec, GatewaySpec, RelaySpec, TransportSpec, TriggerSpec
 from mesh_gateway.topology.transports import EMBEDDED, Choice, transport_spec
-from mesh_gateway.topology.triggers import Reader
+from mesh_gateway.topology.triggers import TriggerReader
 
 S = TypeVar("S", bound=TriggerSpec | RelaySpec)
 
@@ -59,19 +60,20 @@ def resolve(
     if document is not None and gateway.delivery is not None:
         default = delivery_spec(gateway.delivery, document, addresses)
     deliveries = {key: _delivery(broker, default, addresses) for key, broker in brokers.items()}
-    reader = Reader(brokers, deliveries, addresses, kinds.filters)
-    made = _made(of["Trigger"], reader.trigger)
-    links = relays.Reader(brokers, addresses, kinds.filters, references, spec.ingress)
-    made_relays = _made(of["Relay"], links.relay)
-    triggers = {key: trigger for key, (trigger, _, _) in made.items()}
-    found_relays = {key: relay for key, (relay, _, _) in made_relays.items()}
-    part = cycles.Part(spec.cluster, Site(spec.ingress, brokers), tuple(cycles.hops(made, made_relays)))
+    trigger_reader = TriggerReader(brokers, deliveries, addresses, kinds.filters)
+    relay_reader = RelayReader(brokers, addresses, kinds.filters, references, spec.ingress)
+    made_triggers = _made(of["Trigger"], trigger_reader.trigger)
+    made_relays = _made(of["Relay"], relay_reader.relay)
+    triggers = {key: trigger for key, (trigger, _, _) in made_triggers.items()}
+    relays = {key: relay for key, (relay, _, _) in made_relays.items()}
+    hops = tuple(cycles.hops(made_triggers, made_relays))
+    part = cycles.Part(spec.cluster, Site(spec.ingress, brokers), hops)
     cycles.check([part])
     lint.own_dead_letters(brokers, deliveries, triggers, of["Trigger"])
     on_transports = {key: choice.broker_spec(broker) for key, broker in brokers.items()}
     offers = needs.Offers(on_transports, found, kinds)
     needs.check(triggers, of["Trigger"], offers)
-    needs.check_relays(found_relays, of["Relay"], offers)
+    needs.check_relays(relays, of["Relay"], offers)
     needs.check_size(document, gateway.ingress.max_event_bytes, offers)
     whole = replace(
         spec,
@@ -79,7 +81,7 @@ def resolve(
         brokers=on_transports,
         transports={name: spec for name, spec in found.items() if spec is not None},
         triggers=triggers,
-        relays=found_relays,
+        relays=relays,
     )
     return Resolved(whole, part)
 

@@ -18,7 +18,7 @@ from mesh_gateway.topology.spec import DeliverySpec, TriggerSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class TriggerReader:
     """Makes triggers; everything that is wrong with one is noted before it is given up."""
 
     brokers: Collection[str]
