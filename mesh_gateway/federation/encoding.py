@@ -56,6 +56,10 @@ GZIP_LEVEL = 1
 WHY_LENGTH = 256
 """Characters of a refusal's reason: what a dead letter keeps of it. So 500 of them fit an answer of `remote.ANSWER_BYTES`."""
 
+NAME_LENGTH = 160
+"""Characters of a relay or an epoch; `namespace/name` has 127 at most (`topology.values.LONGEST_NAME`)."""
+
+# Fifteen digits are more than any lane will see, and keep what a peer sends small.
 _number = re.compile(rb"[0-9]{1,15}").fullmatch
 _range = re.compile(rb"([0-9]{1,15})(?:-([0-9]{1,15}))?").fullmatch
 _encode = msgspec.json.Encoder().encode
@@ -192,8 +196,8 @@ def _split(event: Event) -> Event:
 
 def _name(fields: Mapping[bytes, bytes], header: bytes) -> str:
     value = fields.get(header, b"")
-    if not 0 < len(value) <= 160 or not value.isascii():
-        raise InvalidEvent(f"{header.decode()}: must be 1 to 160 ASCII characters")
+    if not 0 < len(value) <= NAME_LENGTH or not value.isascii():
+        raise InvalidEvent(f"{header.decode()}: must be 1 to {NAME_LENGTH} ASCII characters")
     return value.decode()
 
 

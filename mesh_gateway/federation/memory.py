@@ -13,7 +13,7 @@ from mesh_gateway.federation.transfer import Lane
 from mesh_gateway.federation.window import Window
 
 LANES = 256
-"""Remembered at once: relays of all peers, with the epochs of their latest starts."""
+"""Remembered at once: of 16 relays as many epochs as `lanes.EPOCHS`. What is forgotten is still recognised by its identity."""
 
 
 class ProcessMemory:
