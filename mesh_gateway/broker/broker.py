@@ -77,7 +77,7 @@ class Broker:
         self.channel.publish_all(stamped, all_of_them)
 
     def accept_inside(self, event: Event, done: Done) -> None:
-        """Store an event from inside this gateway (a reply, another broker's copy, a dead letter)."""
+        """Store an event from inside this gateway (another broker's copy, a dead letter)."""
         stamped = self._stamped(event, self.arrival(), trusted=True)
         counters = self.counters
 
