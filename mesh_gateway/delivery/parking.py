@@ -1,4 +1,4 @@
-"""The parked channel of a trigger: what does not fit its window waits on disk, not in memory.
+"""The parked channel of a trigger or relay: what does not fit its window waits on disk, not in memory.
 
 A parked copy is published to the trigger's own channel and then counted as done, so the broker's
 reader goes on and a stuck subscriber delays nobody. When the window has room again, a reader of

@@ -1,6 +1,6 @@
-"""Looking into dead letters, and sending them again to the trigger that failed — to that one only.
+"""Looking into dead letters, and sending them again to the trigger or relay that failed — to that one only.
 
-A redrive publishes the event, without its error attributes, to the trigger's parked channel, and
+A redrive publishes the event, without its error attributes, to the parked channel of that one, and
 takes the dead letter away once that is durable. A crash in between leaves both: the event is then
 delivered twice, never zero times.
 """
@@ -94,8 +94,9 @@ async def redrive(
 ) -> Redrive:
     """Send dead letters of one broker again, oldest first; at most `limit`, only `trigger`'s if given.
 
-    Letters of a trigger that no longer exists, or of none (unreadable records), are counted under the
-    reason "no such trigger" and stay; the limit passes them by. Raises `TransportError`; what was redriven by then stays redriven.
+    Letters of a trigger or relay that no longer exists, or of none (unreadable records), are counted under the
+    reason "no such trigger" and stay; the limit passes them by. Raises `TransportError`; what was redriven by
+    then stays redriven.
     """
     result = Redrive(dry_run)
     async for letters in _pages(home):

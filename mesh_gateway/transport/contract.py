@@ -28,7 +28,7 @@ TRANSPORT_API = 1
 """Version of this contract; a plugin names the one it was built for, checked when it is loaded."""
 
 SHARED = "shared"
-"""The group of a broker's one shared reader. A dedicated reader's group is its trigger's name."""
+"""The group of a broker's one shared reader. A dedicated reader's group is its trigger's name, a relay's `relay_NAME`."""
 
 OPERATORS = "operators"
 """The group in whose name dead letters wait. Nobody subscribes as it: they are browsed and removed."""
@@ -50,6 +50,7 @@ class ChannelSpec:
     broker: str
     purpose: Purpose = Purpose.EVENTS
     trigger: str | None = None
+    """Whose parked channel it is: the name of a trigger, or `relay_NAME`."""
     groups: tuple[str, ...] = (SHARED,)
     options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """The broker document's settings for this channel (a Knative ConfigMap's data), as pairs. Those that begin with

@@ -122,7 +122,7 @@ def _order(needs: Needs, can: Capabilities) -> Finding | None:
 
 def _waiting(needs: Needs, can: Capabilities) -> Finding | None:
     if needs.relay:
-        return None  # it holds nothing while its target is away
+        return None  # what it holds while its target is away goes back before the transport takes it
     need = f"retries that wait up to {needs.longest_wait:g} s in all"
     limit = float("inf") if can.lease is None else can.lease
     if can.settle == "watermark":
