@@ -267,6 +267,15 @@ class RelayDelivery(Delivery):
         description="Attempts after the first one for a single event that fails while others of the same transfer pass, "
         f"after which it is a dead letter; default {RELAY_DELIVERY.retry}. A target that is away does not count.",
     )
+    backoff_policy: Literal["linear", "exponential"] | None = Field(
+        default=None,
+        description="Of the tries at the dead letter sink. A target that is away is waited for twice as long each time, "
+        "whatever stands here.",
+    )
+    backoff_delay: Seconds | None = Field(
+        default=None,
+        description="ISO 8601 duration: the first wait for a target that is away, 50 ms at the least; default PT0.2S.",
+    )
     backoff_max: Seconds | None = Field(
         default=None,
         description="Longest wait between attempts, so also how late a target is noticed that has come back; default PT1M.",
@@ -277,6 +286,11 @@ class RelayDelivery(Delivery):
     format: Literal["binary", "json"] | None = Field(
         default=None,
         description="CloudEvents mode towards a target that takes single events only: `binary` (default) or `json`.",
+    )
+    jitter: Literal["none"] | None = Field(
+        default=None,
+        description="Of the tries at the dead letter sink: `none` = waits are exact; default: each is spread over ±10 %. "
+        "A target is waited for exactly.",
     )
 
 
