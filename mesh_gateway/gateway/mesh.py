@@ -115,7 +115,9 @@ class Mesh:
                 for relay in self.relays():
                     await relay.idle()
         except TimeoutError:
-            left = sum(trigger.held for trigger in self.triggers())
+            left = sum(trigger.held for trigger in self.triggers()) + sum(
+                relay.held for relay in self.relays()
+            )
             log.warning("deliveries left unsettled; they come again at the next start", copies=left)
         for trigger in self.triggers():
             await trigger.close()

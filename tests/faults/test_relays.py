@@ -27,9 +27,9 @@ pytestmark = pytest.mark.slow
 
 CUT = float(os.environ.get("MESH_CUT_SECONDS", "20"))
 """More than the five after which a relay gives a transfer up, or a stalled link is no cut."""
-KILLS = int(os.environ.get("MESH_RELAY_KILLS", "12"))
+KILLS = int(os.environ.get("MESH_RELAY_KILLS", "10"))
 """In each of three tests; in one of them some are of two gateways."""
-ROUNDS = int(os.environ.get("MESH_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("MESH_ROUNDS", "2"))
 
 ONE_WAY = [("eu", "us")]
 PAIR = [("eu", "us"), ("us", "eu")]
