@@ -22,6 +22,8 @@ from tests.harness import GatewayProcess, post
 EVENTS = 20_000
 BATCH = 500
 RUNS = 3
+POLL = 1.0
+"""Seconds between two looks whether all has crossed: each costs both processes milliseconds."""
 CLUSTERS = ("eu", "us")
 
 
@@ -89,9 +91,9 @@ async def _crossed(
     filled = _cpu(sender.pid) - filling
     way.resume()
     while (await receiver.status())["brokers"][0]["accepted"] < before + EVENTS:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(POLL)
     while (await sender.status())["relays"][0]["backlog"]:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(POLL)
     return _cpu(sender.pid) - filled, _cpu(receiver.pid)
 
 
