@@ -216,6 +216,8 @@ def conclude(sent: list[Sent], form: str) -> None:
     if len(sent) > 1:
         notice(f"sent {len(sent)}: {sum(one.accepted for one in sent)} accepted")
     if any(one.accepted and one.fate is not None and not one.fate.copies and one.fate.done for one in sent):
-        notice("no trigger wants it; mesh-gateway explain names the clause that refuses it")
+        notice(
+            "no trigger wants it; mesh-gateway explain names the clause that refuses it (relays are shown by status)"
+        )
     if not all(one.good for one in sent):
         raise SystemExit(Exit.CHECK_FAILED)

@@ -60,7 +60,7 @@ class Contact:
         self.met.clear()
         if self.failures == 1:
             log.warning(
-                "the target of a relay is away; its events wait on the source",
+                "the target of a relay takes nothing; its events wait on the source",
                 relay=self._relay,
                 target=target.address,
                 reason=error.reason,

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from mesh_gateway.delivery.connection import Exchange, Response
 from mesh_gateway.delivery.http import (
     BODY_EXCERPT,
@@ -147,8 +149,23 @@ def _unreached(response: Response) -> Unreached:
 
 
 def _said(response: Response) -> str:
-    said = response.body[:BODY_EXCERPT].decode("utf-8", "replace")
+    said = _detail(response.body) or response.body[:BODY_EXCERPT].decode("utf-8", "replace")
     return f"status {response.status}{': ' if said else ''}{said}"
+
+
+def _detail(body: bytes) -> str | None:
+    """The sentence of an `application/problem+json`; None when the body is none (RFC 9457, 3.1.4)."""
+    try:
+        return _problem(body).detail
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+class _Problem(msgspec.Struct):
+    detail: str | None = None
+
+
+_problem = msgspec.json.Decoder(_Problem).decode
 
 
 def _is_problem(response: Response) -> bool:

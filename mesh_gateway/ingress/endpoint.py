@@ -243,4 +243,5 @@ def _origin_form(target: bytes) -> bytes:
 def _unknown(path: bytes) -> Answer:
     if not _broker_shaped(path):
         return Answer(404, "path", "events go to /NAMESPACE/BROKER")
-    return Answer(404, "path", f"there is no broker {path.strip(b'/').decode('latin-1')} here")
+    named = path.strip(b"/").decode("latin-1")
+    return Answer(404, "path", f"there is no broker {named} here; events go to /NAMESPACE/BROKER")

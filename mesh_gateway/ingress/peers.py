@@ -84,7 +84,7 @@ class Peers:
 UNAUTHORIZED = Answer(
     401,
     "credential",
-    "this token belongs to no peer of this gateway; name it in Gateway.spec.peers, or send without it",
+    "this token belongs to no peer in the receiving gateway's Gateway.spec.peers; compare the secret on both sides",
     (("www-authenticate", "Bearer"),),
 )
 UNKNOWN_NAME = Answer(

@@ -56,7 +56,9 @@ async def test_every_other_path_is_404(path: str) -> None:
 
 
 async def test_a_missing_broker_is_named() -> None:
-    assert (await answer(event(path="/shop/other?x"))).detail == "there is no broker shop/other here"
+    assert (
+        await answer(event(path="/shop/other?x"))
+    ).detail == "there is no broker shop/other here; events go to /NAMESPACE/BROKER"
 
 
 @pytest.mark.parametrize("path", ["/shop/orders", "/shop/unknown", "/shop/orders/", "/a/b?c"])
