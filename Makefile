@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help services setup check format test test-faults bench demo lock clean docs
+.PHONY: help services setup check format test test-alone test-on-servers test-faults bench demo lock clean docs
 
 help:            ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -33,13 +33,22 @@ format: setup    ## let ruff rewrite what it can
 services:        ## real Kafka, RabbitMQ and SQS servers for the tests; a machine that cannot skips those aloud
 	scripts/services up || test -z "$(MESH_REQUIRE_SERVICES)"
 
-test: setup services  ## everything but benchmarks
-	eval "$$(scripts/services env)" && $(BIN)/python -m pytest
+# Some tests kill the servers that others use, so those run one after the other; what needs none runs beside them.
+BESIDE := --no-print-directory --jobs=2 --output-sync=target test-alone test-on-servers
 
-test-faults: setup services  ## only kills, cuts and stalls
-	eval "$$(scripts/services env)" && $(BIN)/python -m pytest tests/faults
+test: setup services  ## everything but benchmarks, in two runs beside each other; each prints when it has ended
+	$(MAKE) $(BESIDE)
 
-bench: setup services  ## CPU µs per event of each floor and end to end; judges nothing
+test-faults: setup services  ## only kills, cuts and stalls, and all of them: `make test` tries some of the many
+	MESH_FAULTS=all $(MAKE) $(BESIDE) TESTS="tests/faults tests/properties"
+
+test-alone:
+	eval "$$(scripts/services env --tools)" && $(BIN)/python -m pytest -m "not servers" $(TESTS)
+
+test-on-servers:
+	eval "$$(scripts/services env)" && $(BIN)/python -m pytest -m servers $(TESTS)
+
+bench: setup services  ## CPU µs per event of each floor and end to end, in about ten minutes; judges nothing (docs/performance.md)
 	eval "$$(scripts/services env)" && $(BIN)/python -m tests.bench
 
 demo: setup      ## examples/01-hello for real: gateway, events, what arrived where and why

@@ -31,6 +31,7 @@ CODES = {
     Exit.OK: "ok",
     Exit.CHECK_FAILED: "the answer is no: an event refused or dead-lettered, a check failed, not ready",
     Exit.USAGE: "the command line makes no sense",
+    Exit.PROVES_NOTHING: "`plan`: there are changes; `probe`: no anomaly, and the run proves nothing",
     Exit.UNREACHABLE: "the gateway cannot be reached",
     Exit.BAD_CONFIGURATION: "the documents cannot be served, or an address is taken",
 }

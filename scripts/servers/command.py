@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from servers import containers, kafka, node, rabbitmq, redis, sqs
+from servers import containers, kafka, node, rabbitmq, redis, sqs, tools
 from servers.home import ServiceError, home
 from servers.node import Node
 
@@ -19,6 +19,9 @@ ABOUT = """Real servers for tests and demos. Everything listens on 127.0.0.1 onl
   scripts/services up kafka --nodes 3          a cluster beside it
   eval "$(scripts/services env)"               MESH_TEST_KAFKA, MESH_TEST_RABBITMQ, MESH_TEST_SQS, …
   scripts/services kill rabbitmq               SIGKILL, for failover tests; `start` brings it back
+  scripts/services tools                       strace and libfaketime, for fault tests; `up` fetches them, too
+                                               (`env --tools` tells of these only)
+  scripts/services pause kafka                 SIGSTOP: it answers nobody; `unpause` lets it go on
   scripts/services down [--purge]              stop what this script started; --purge forgets its data
 
 MESH_SERVICES_HOME      where data and logs lie           (~/.cache/mesh-services)
@@ -35,7 +38,7 @@ def main(words: Sequence[str]) -> int:
         if containers.engine_answers():
             return _in_containers(asked)
         with (home() / "lock").open("w") as lock:
-            if asked.verb in ("up", "down", "start", "stop", "kill"):
+            if asked.verb in ("up", "down", "start", "stop", "kill", "pause", "unpause"):
                 fcntl.flock(lock, fcntl.LOCK_EX)
             return int(VERBS[asked.verb](asked) or 0)
     except ServiceError as error:
@@ -58,12 +61,16 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--fresh", action="store_true", help="forget the data of these servers first")
     down.add_argument("--purge", action="store_true", help="forget their data, too")
     verbs.add_parser("status", help="what runs")
-    verbs.add_parser("env", help="print what tests have to know, for `eval`")
+    verbs.add_parser("tools", help="fetch strace and libfaketime")
+    env = verbs.add_parser("env", help="print what tests have to know, for `eval`")
+    env.add_argument("--tools", action="store_true", help="of strace and libfaketime only, not of servers")
     for name, help in (
         ("logs", "print a node's log"),
         ("stop", "SIGTERM"),
         ("kill", "SIGKILL"),
         ("start", "again"),
+        ("pause", "SIGSTOP"),
+        ("unpause", "SIGCONT"),
     ):
         verbs.add_parser(name, help=help).add_argument("node")
     control = verbs.add_parser("rabbitmqctl", help="run rabbitmqctl against a node")
@@ -89,6 +96,16 @@ def _up(asked: argparse.Namespace) -> None:
     for one in started:
         node.wait_until_ready(one)
         print(f"{one.name}: up", file=sys.stderr)
+    if not asked.kinds:
+        _tools(asked)
+
+
+def _tools(asked: argparse.Namespace) -> None:
+    """Have them if they can be had: servers are of use without them."""
+    try:
+        tools.fetch()
+    except ServiceError as error:
+        print(f"services: no tools for fault tests: {error}", file=sys.stderr)
 
 
 def _down(asked: argparse.Namespace) -> None:
@@ -111,13 +128,14 @@ def _status(asked: argparse.Namespace) -> None:
 
 
 def _env(asked: argparse.Namespace) -> None:
-    for name, value in sorted(environment().items()):
+    found = tools.environment() if asked.tools else environment()
+    for name, value in sorted(found.items()):
         print(f"export {name}={value}")
 
 
 def environment() -> dict[str, str]:
     """What tests have to know of the servers that run."""
-    found: dict[str, str] = {}
+    found: dict[str, str] = tools.environment()
     for kind in KINDS:
         for count in (1, 3):
             names = _names(kind, count)
@@ -142,6 +160,14 @@ def _kill(asked: argparse.Namespace) -> None:
     node.kill(_node(asked.node).name)
 
 
+def _pause(asked: argparse.Namespace) -> None:
+    node.pause(_node(asked.node).name)
+
+
+def _unpause(asked: argparse.Namespace) -> None:
+    node.unpause(_node(asked.node).name)
+
+
 def _logs(asked: argparse.Namespace) -> None:
     print(node.tail(_node(asked.node).name, 1000))
 
@@ -152,13 +178,16 @@ def _rabbitmqctl(asked: argparse.Namespace) -> int:
 
 VERBS = {
     "up": _up, "down": _down, "status": _status, "env": _env, "logs": _logs, "stop": _stop, "kill": _kill,
-    "start": _start, "rabbitmqctl": _rabbitmqctl,
+    "start": _start, "pause": _pause, "unpause": _unpause, "rabbitmqctl": _rabbitmqctl, "tools": _tools,
 }  # fmt: skip
 
 
 def _in_containers(asked: argparse.Namespace) -> int:
-    if asked.verb == "env":
-        for name, value in sorted(containers.environment().items()):
+    if asked.verb == "tools":
+        _tools(asked)
+    elif asked.verb == "env":
+        servers = {} if asked.tools else containers.environment()
+        for name, value in sorted((servers | tools.environment()).items()):
             print(f"export {name}={value}")
     elif asked.verb == "up":
         if asked.nodes == 3:
@@ -166,6 +195,8 @@ def _in_containers(asked: argparse.Namespace) -> int:
         if asked.fresh:
             containers.compose("rm", "-sfv", *_kinds(asked.kinds))
         containers.compose("up", "-d", "--wait", *_kinds(asked.kinds))
+        if not asked.kinds:
+            _tools(asked)
     elif asked.verb == "down":
         words = ("rm", "-sfv") if asked.purge else ("stop",)
         containers.compose(*words, *_kinds(asked.kinds))

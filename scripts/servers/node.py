@@ -108,6 +108,24 @@ def kill(name: str) -> None:
     _record(name).unlink(missing_ok=True)
 
 
+def pause(name: str) -> None:
+    """SIGSTOP: its connections stand, and nobody is answered. Raises `ServiceError` when it does not run."""
+    _signal_all(name, signal.SIGSTOP)
+
+
+def unpause(name: str) -> None:
+    """SIGCONT. Raises `ServiceError` when it does not run."""
+    _signal_all(name, signal.SIGCONT)
+
+
+def _signal_all(name: str, number: signal.Signals) -> None:
+    """To the node and what it has started: each node is a process group of its own."""
+    pid = running(name)
+    if pid is None:
+        raise ServiceError(f"{name} does not run")
+    os.killpg(pid, number)
+
+
 def tail(name: str, lines: int = 40) -> str:
     """The end of this node's log."""
     path = log(name)
