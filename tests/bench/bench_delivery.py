@@ -3,79 +3,82 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
-import sys
+import os
+import tempfile
 import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import uvloop
 
 from mesh_gateway.delivery.http import HttpSettings, HttpSink
 from mesh_gateway.delivery.sink import Accepted, Outcome
-from mesh_gateway.wire import http
-from tests.bench import bench_codec, bench_end_to_end
-from tests.harness import free_port
+from tests.bench import events, noise, processes
+from tests.bench.processes import Certificates
+from tests.bench.rows import Row, Sample, Target
+from tests.bench.sitting import Sitting
 
-RUNS = 3
 COUNT = 30_000
 IN_FLIGHT = 64
+PLAIN, TLS = "delivery: one POST", "delivery: one POST, TLS"
+TARGETS = {PLAIN: Target(22, native=16, marks="Knative Kafka 31.5, RabbitMQ 141, Bento 120")}
 
 
-def run() -> list[tuple[str, float, str]]:
-    costs = sorted(uvloop.run(_measured()) for _ in range(RUNS))
-    return [
-        (
-            "delivery: one POST",
-            statistics.median(costs),
-            f"{costs[0]:.1f}–{costs[-1]:.1f}, {IN_FLIGHT} in flight",
-        )
-    ]
+def run(sitting: Sitting) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as directory:
+        certificates = processes.certificates(Path(directory))
+        for what, tls in ((PLAIN, None), (TLS, certificates)):
+            once = partial(_once, sitting, what, tls)
+            yield from sitting.rows(once, against="client", targets=TARGETS)
 
 
-async def _measured() -> float:
-    port = free_port()
-    subscriber = await asyncio.create_subprocess_exec(
-        sys.executable, bench_end_to_end.__file__, "sink", str(port)
-    )
-    sink = HttpSink(HttpSettings(f"http://127.0.0.1:{port}/"))
-    event = http.decode(bench_codec.HEADERS, bench_codec.BODY, http.Limits())[0]
-    finished = asyncio.Event()
-    left = 0
+def _once(sitting: Sitting, what: str, certificates: Certificates | None) -> list[Sample]:
+    """One run, plain or over TLS."""
+    with processes.on_core_under_test(), processes.sink(certificates) as (port, subscriber):
+        settings = HttpSettings(f"http://127.0.0.1:{port}/")
+        if certificates:
+            ca = certificates.ca.read_text()
+            settings = HttpSettings(f"https://127.0.0.1:{port}/", ca_certificates=ca)
+        with sitting.watched(os.getpid(), what):
+            return [uvloop.run(_measured(what, settings, subscriber))]
 
-    def ended(context: object, outcome: Outcome) -> None:
-        nonlocal left
-        left -= 1
-        if left >= IN_FLIGHT:
-            sink.send(event, None, ended)
-        elif left == 0:
-            finished.set()
-        assert isinstance(outcome, Accepted) or left < 0, outcome
 
-    async def deliver(count: int) -> None:
-        nonlocal left
-        finished.clear()
-        left = count
+async def _measured(what: str, settings: HttpSettings, subscriber: int) -> Sample:
+    deliveries = Deliveries(HttpSink(settings))
+    await deliveries.make(2_000)  # warm
+    sink = noise.cpu(subscriber)
+    cpu, wall = time.process_time(), time.perf_counter()
+    await deliveries.make(COUNT)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    sink = noise.cpu(subscriber) - sink
+    await deliveries.sink.close()
+    return Sample(what, cpu / COUNT * 1e6, rate=COUNT / wall, beside={"sink": sink / COUNT * 1e6})
+
+
+class Deliveries:
+    """Attempts, `IN_FLIGHT` at a time: the end of one begins the next."""
+
+    def __init__(self, sink: HttpSink) -> None:
+        self.sink = sink
+        self._event = events.event()
+        self._begin = self._left = 0
+        self._finished = asyncio.Event()
+
+    async def make(self, count: int) -> None:
+        """Returns once all are accepted."""
+        self._finished.clear()
+        self._left = count
+        self._begin = count - IN_FLIGHT
         for _ in range(IN_FLIGHT):
-            sink.send(event, None, ended)
-        await finished.wait()
+            self.sink.send(self._event, None, self._ended)
+        await self._finished.wait()
 
-    try:
-        await _listening(port)
-        await deliver(2_000)
-        cpu = time.process_time()
-        await deliver(COUNT)
-        return (time.process_time() - cpu) / COUNT * 1e6
-    finally:
-        await sink.close()
-        subscriber.kill()
-        await subscriber.wait()
-
-
-async def _listening(port: int) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
-        else:
-            writer.close()
-            return
+    def _ended(self, context: object, outcome: Outcome) -> None:
+        assert isinstance(outcome, Accepted), outcome
+        self._left -= 1
+        if self._begin:
+            self._begin -= 1
+            self.sink.send(self._event, None, self._ended)
+        elif not self._left:
+            self._finished.set()

@@ -1,206 +1,140 @@
 """The whole gateway as a process on one core: events in over HTTP, out over HTTP, each stored durably.
 
-The client and the subscriber are processes of their own on the other core; what is counted is the
-CPU time of the gateway process (user and system, from /proc) for each delivered event of 1 KiB.
+The producer and the subscriber are processes of their own on the other core; what is counted is the CPU time of the gateway
+process (user and system, from /proc) for each delivered event of 1 KiB. Beside it, a plain Go program that does the same
+without store and filter.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import signal
-import statistics
-import subprocess
-import sys
+import contextlib
 import tempfile
+import threading
 import time
-import urllib.error
-import urllib.request
-import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness import free_port
-from tests.transports import BACKINGS, EMBEDDED, ON_MAIN, Backing
+from tests.bench import events, noise, processes
+from tests.bench.processes import REMOTE, Gateway
+from tests.bench.rows import Row, Sample, Target, absent
+from tests.bench.sitting import Sitting
+from tests.transports import EMBEDDED, Backing
 
 SECONDS = 3.0
-RUNS = 3
-CONNECTIONS = 64
-TRIGGERS = (1, 100, 1_000)
+WARM_SECONDS = 1.0
+SCRAPE_SECONDS = 1.0
+"""Between two looks at `/metrics`: fifteen times as often as Prometheus looks by default."""
 
-BODY = b'{"a":"' + b"x" * 1_016 + b'"}'
-REQUEST = (
-    b"POST /shop/orders HTTP/1.1\r\nhost: bench\r\nce-specversion: 1.0\r\n"
-    b"ce-id: a1b2c3d4-0000-4000-8000-000000000001\r\nce-source: /shop/orders/eu-west-1\r\n"
-    b"ce-type: com.example.order.created\r\nce-subject: order/12345\r\nce-time: 2026-10-01T12:00:00.123456Z\r\n"
-    b"ce-tenant: acme\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(BODY)
-) + BODY
-ACCEPTED = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"
+IDLE = "1,000 idle triggers cost more"
+TARGETS = {
+    **{f"end to end, {triggers} triggers": Target(70, native=45) for triggers in (1, 100, 1_000)},
+    "end to end, 100 triggers, all on": Target(70, native=45),
+    IDLE: Target(5),
+    "end to end over kafka": Target(75, native=45, marks="Knative 60, Bento 230"),
+    "end to end over rabbitmq": Target(100, native=70, marks="Knative 211"),
+    "end to end over sqs": Target(100, native=75),
+}
+
+RETRIES = ", delivery: {retry: 10, backoffDelay: PT0.1S, backoffPolicy: linear}"
+REFUSED = 100
+"""With retries: one in so many attempts is answered with 503."""
 
 
-def documents(triggers: int, sink: int, backing: Backing) -> str:
-    """A broker and many triggers of which one matches."""
-    broker = "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: orders, namespace: shop}\n"
-    found = [f"{broker}spec: {{{ON_MAIN}}}\n"]
-    for number in range(triggers):
-        wanted = "com.example.order.created" if number == 0 else f"com.example.other.t{number}"
-        found.append(
-            "apiVersion: eventing.knative.dev/v1\nkind: Trigger\n"
-            f"metadata: {{name: t{number}, namespace: shop}}\n"
-            f"spec: {{broker: orders, filters: [{{exact: {{type: {wanted}}}}}], "
-            f'subscriber: {{uri: "http://127.0.0.1:{sink}/"}}}}\n'
+@dataclass(frozen=True)
+class Case:
+    """One way to run it."""
+
+    what: str
+    triggers: int = 1
+    backing: Backing = EMBEDDED
+    tls: bool = False
+    all_on: bool = False
+    """Tracing headers in, retries at work, metrics scraped."""
+
+
+def run(sitting: Sitting) -> Iterator[Row]:
+    yield from _triggers(sitting)
+    yield from _case(sitting, Case("end to end, 100 triggers, all on", 100, all_on=True))
+    yield from _case(sitting, Case("end to end, TLS in and out", tls=True))
+    for backing in REMOTE:
+        case = Case(f"end to end over {backing.kind}", backing=backing)
+        if backing.server:
+            yield from _case(sitting, case)
+        else:
+            yield absent(case.what, processes.no_server(backing))
+
+
+def _triggers(sitting: Sitting) -> list[Row]:
+    """1, 100 and 1,000 triggers in turn, so that all of them meet the same machine, and what the idle ones cost."""
+    cases = [Case(f"end to end, {triggers} triggers", triggers) for triggers in (1, 100, 1_000)]
+
+    def once() -> list[Sample]:
+        found = [measured(sitting, case) for case in cases]
+        more = (found[-1].value / found[0].value - 1) * 100
+        return [*found, Sample(IDLE, more, "%")]
+
+    return sitting.rows(once, against="forward", targets=TARGETS)
+
+
+def _case(sitting: Sitting, case: Case) -> list[Row]:
+    servers = processes.servers(case.backing)
+    return sitting.rows(
+        lambda: [measured(sitting, case)], against="forward", targets=TARGETS, servers=servers
+    )
+
+
+def measured(sitting: Sitting, case: Case) -> Sample:
+    """One run."""
+    with contextlib.ExitStack() as stack:
+        certificates = None
+        if case.tls:
+            certificates = processes.certificates(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        refuse_every = REFUSED if case.all_on else 0
+        port, subscriber = stack.enter_context(processes.sink(certificates, refuse_every))
+        delivery = RETRIES if case.all_on else ""
+        text = processes.documents(
+            case.triggers, port, case.backing, certificates=certificates, delivery=delivery
         )
-    return "---\n".join(found) + backing.document(f"bench{uuid.uuid4().hex[:8]}")
+        gateway = stack.enter_context(Gateway(text))
+        request = events.binary(events.TRACING if case.all_on else None)
+        warm = processes.load(gateway.ingress, request, WARM_SECONDS, certificates)
+        processes.arrived(port, warm.accepted, certificates)
+        if case.all_on:
+            stack.enter_context(scraped(gateway))
+        stack.enter_context(sitting.watched(gateway.pid, case.what))
+        before = noise.cpu(gateway.pid), noise.cpu(subscriber), processes.server_cpu(case.backing)
+        answered = processes.load(gateway.ingress, request, SECONDS, certificates)
+        ended = time.monotonic()
+        count = answered.accepted
+        processes.arrived(port, warm.accepted + count, certificates)
+        seconds = answered.seconds + time.monotonic() - ended
+        after = noise.cpu(gateway.pid), noise.cpu(subscriber), processes.server_cpu(case.backing)
+        own, sink, *server = (
+            (end - begin) / count * 1e6
+            for begin, end in zip(before, after, strict=True)
+            if begin is not None and end is not None
+        )
+    beside = {"client": answered.cpu / count * 1e6, "sink": sink}
+    if server:
+        beside["server"] = server[0]
+    note = f"{answered.refused} refused" if answered.refused else ""
+    return Sample(case.what, own, rate=count / seconds, beside=beside, note=note)
 
 
-def run() -> list[tuple[str, float, str]]:
-    """Rows for 1, 100 and 1,000 triggers, and for each transport: the median run, with least and most beside it."""
-    rows = [_row(f"end to end, {triggers} triggers", triggers, EMBEDDED) for triggers in TRIGGERS]
-    remote = [backing for backing in BACKINGS if backing.variable]
-    return rows + [
-        _row(f"end to end over {backing.kind}", 1, backing)
-        if backing.server
-        else (f"end to end over {backing.kind}: no server", 0.0, f"scripts/services up {backing.kind}")
-        for backing in remote
-    ]
+@contextlib.contextmanager
+def scraped(gateway: Gateway) -> Iterator[None]:
+    """Somebody looks at the metrics while the block runs."""
+    enough = threading.Event()
 
+    def scrape() -> None:
+        while not enough.wait(SCRAPE_SECONDS):
+            gateway.get("/metrics")
 
-def _row(what: str, triggers: int, backing: Backing) -> tuple[str, float, str]:
-    found = sorted(_measured(triggers, backing) for _ in range(RUNS))
-    costs = [cost for cost, _ in found]
-    rate = statistics.median(rate for _, rate in found)
-    note = f"{costs[0]:.1f}–{costs[-1]:.1f}, {rate:,.0f} events/s on one core"
-    return what, statistics.median(costs), note
-
-
-def _measured(triggers: int, backing: Backing) -> tuple[float, float]:
-    """(CPU µs per event, events/s) of one run."""
-    sink, ingress, admin = free_port(), free_port(), free_port()
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "mesh.yaml"
-        file.write_text(documents(triggers, sink, backing))
-        command = [
-            sys.executable,
-            "-m",
-            "mesh_gateway",
-            "run",
-            "-f",
-            str(file),
-            "--state",
-            f"{directory}/state",
-        ]
-        command += [
-            "--ingress",
-            f"127.0.0.1:{ingress}",
-            "--admin",
-            f"127.0.0.1:{admin}",
-            "--log-level",
-            "error",
-        ]
-        subscriber = subprocess.Popen([sys.executable, __file__, "sink", str(sink)])
-        gateway = subprocess.Popen([*_pinned(0), *command])
-        try:
-            _wait_until_ready(admin)
-            _load(ingress)  # warm
-            delivered = _drained(admin)
-            cpu = _cpu(gateway.pid)
-            began = time.monotonic()
-            _load(ingress)
-            elapsed = time.monotonic() - began
-            count = _drained(admin) - delivered
-            return (_cpu(gateway.pid) - cpu) / count * 1e6, count / elapsed
-        finally:
-            gateway.send_signal(signal.SIGTERM)
-            gateway.wait(30)
-            subscriber.kill()
-            subscriber.wait()
-
-
-def _pinned(core: int) -> list[str]:
-    return ["taskset", "-c", str(core)] if (os.cpu_count() or 1) > 1 else []
-
-
-def _load(port: int) -> None:
-    subprocess.run([*_pinned(1), sys.executable, __file__, "client", str(port)], check=True)
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _drained(admin: int) -> int:
-    """Events delivered, once all that were accepted are."""
-    for _ in range(2_400):
-        with urllib.request.urlopen(f"http://127.0.0.1:{admin}/api/v1/status", timeout=10) as response:
-            status = json.load(response)
-        delivered: int = status["triggers"][0]["delivered"]
-        if delivered >= status["brokers"][0]["accepted"]:
-            return delivered
-        time.sleep(0.05)
-    raise SystemExit("the gateway did not deliver what it had accepted")
-
-
-def _wait_until_ready(admin: int) -> None:
-    for _ in range(200):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=5).close()
-        except (OSError, urllib.error.HTTPError):
-            time.sleep(0.05)
-        else:
-            return
-    raise SystemExit("the gateway did not become ready")
-
-
-class _Client(asyncio.Protocol):
-    """Sends the next event when the answer to the last has come."""
-
-    until = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        transport.write(REQUEST)  # type: ignore[attr-defined]  # a stream transport
-
-    def data_received(self, data: bytes) -> None:
-        if time.monotonic() < self.until:
-            self.transport.write(REQUEST)  # type: ignore[attr-defined]
-        else:
-            self.transport.close()
-
-
-class _Sink(asyncio.Protocol):
-    """Accepts everything as cheaply as Python can."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        self.buffer = b""
-
-    def data_received(self, data: bytes) -> None:
-        buffer = self.buffer + data
-        while (end := buffer.find(b"\r\n\r\n")) >= 0:
-            start = buffer.find(b"content-length: ", 0, end) + 16
-            whole = end + 4 + int(buffer[start : buffer.find(b"\r\n", start)])
-            if len(buffer) < whole:
-                break
-            buffer = buffer[whole:]
-            self.transport.write(ACCEPTED)  # type: ignore[attr-defined]
-        self.buffer = buffer
-
-
-async def _client(port: int) -> None:
-    _Client.until = time.monotonic() + SECONDS
-    loop = asyncio.get_running_loop()
-    for _ in range(CONNECTIONS):
-        await loop.create_connection(_Client, "127.0.0.1", port)
-    await asyncio.sleep(SECONDS + 0.3)
-
-
-async def _sink(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(_Sink, "127.0.0.1", port)
-    await server.serve_forever()
-
-
-if __name__ == "__main__":
-    import uvloop
-
-    uvloop.run({"client": _client, "sink": _sink}[sys.argv[1]](int(sys.argv[2])))
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()

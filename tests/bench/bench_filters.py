@@ -4,48 +4,59 @@ The mix is that of busy brokers: 55 % exact type, 30 % type and source, 10 % pre
 (a fifth of these without anything to index); four triggers share a type.
 """
 
+from __future__ import annotations
+
+import os
 import random
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mesh_gateway.event import Event
 from mesh_gateway.filters.dialects import Filter, parse
 from mesh_gateway.filters.index import FilterIndex
+from tests.bench.rows import Row, Sample
+from tests.bench.sitting import Sitting
 
-RUNS = 3
 EVENTS = 400
 SECONDS = 0.12
 """CPU time of one measurement, so that all of them take about four seconds."""
 
+Match = Callable[[Event], Sequence[int]]
 
-def run() -> list[tuple[str, float, str]]:
-    """Rows (what, CPU µs per event as the median of three runs, note)."""
-    rows: list[tuple[str, float, str]] = []
+
+def run(sitting: Sitting) -> Iterator[Row]:
+    """Both ways for 1, 100 and 1,000 triggers."""
+    ways: list[tuple[str, Match, list[Event]]] = []
     for count in (1, 100, 1_000):
         filters, events = mix(count)
-        index = FilterIndex(filters)
-        matches = sum(len(index.match(event)) for event in events) / len(events)
-        note = f"{matches:.1f} match"
-        rows.append((f"filters: {count} triggers, index", per_event(index.match, events), note))
-        rows.append((f"filters: {count} triggers, naive", per_event(naive(filters), events), note))
-    return rows
+        ways.append((f"filters: {count} triggers, index", FilterIndex(filters).match, events))
+        ways.append((f"filters: {count} triggers, naive", naive(filters), events))
+
+    def once() -> list[Sample]:
+        with sitting.watched(os.getpid(), "filters"):
+            return [
+                Sample(what, per_event(match, events), note=matches(match, events))
+                for what, match, events in ways
+            ]
+
+    yield from sitting.rows(once)
 
 
-def naive(filters: Sequence[Filter]) -> Callable[[Event], Sequence[int]]:
+def matches(match: Match, events: Sequence[Event]) -> str:
+    """How many filters want an event."""
+    return f"{sum(len(match(event)) for event in events) / len(events):.1f} match"
+
+
+def naive(filters: Sequence[Filter]) -> Match:
     """Every filter is asked."""
     return lambda event: [index for index, one in enumerate(filters) if one.matches(event)]
 
 
-def per_event(match: Callable[[Event], object], events: Sequence[Event]) -> float:
-    """CPU µs of one `match`, warmed, median of `RUNS`."""
+def per_event(match: Match, events: Sequence[Event]) -> float:
+    """CPU µs of one `match`, warmed."""
     for event in events:
         match(event)
-    return statistics.median(_once(match, events) for _ in range(RUNS))
-
-
-def _once(match: Callable[[Event], object], events: Sequence[Event]) -> float:
     begin = now = time.process_time()
     rounds = 0
     while now - begin < SECONDS:

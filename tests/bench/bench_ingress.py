@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
-import subprocess
-import sys
+import os
+import ssl
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
 import uvloop
 
@@ -16,9 +18,24 @@ from mesh_gateway.event import Event
 from mesh_gateway.ingress.endpoint import Endpoint
 from mesh_gateway.ingress.limits import IngressCounters, IngressLimits
 from mesh_gateway.ingress.listener import Listener
-from tests.bench import bench_end_to_end
+from tests.bench import events, processes
+from tests.bench.processes import Certificates
+from tests.bench.rows import Row, Sample, Target
+from tests.bench.sitting import Sitting
 
-RUNS = 3
+SECONDS = 3.0
+WARM = 1_000
+"""Events before the count begins."""
+
+BINARY = "ingress: one binary event"
+TLS = "ingress: one binary event, TLS"
+BATCH = f"ingress: an event in batches of {events.BATCH}"
+SPACED = f"{BATCH}, with white space"
+TARGETS = {
+    BINARY: Target(25, native=15, marks="Knative Kafka 22.8, RabbitMQ 59, Bento 84"),
+    BATCH: Target(10),
+    SPACED: Target(10),
+}
 
 
 class Broker:
@@ -38,27 +55,45 @@ class Broker:
             done(None)
 
 
-def run() -> list[tuple[str, float, str]]:
-    costs = sorted(uvloop.run(_measured()) for _ in range(RUNS))
-    return [
-        (
-            "ingress: one binary event",
-            statistics.median(costs),
-            f"{costs[0]:.1f}–{costs[-1]:.1f}, 64 connections",
-        )
-    ]
+def run(sitting: Sitting) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as directory:
+        certificates = processes.certificates(Path(directory))
+        for what, request, tls in (
+            (BINARY, events.binary(), None),
+            (BATCH, events.batch(), None),
+            (SPACED, events.batch(spaced=True), None),
+            (TLS, events.binary(), certificates),
+        ):
+            yield from sitting.rows(partial(_once, sitting, what, request, tls), targets=TARGETS)
 
 
-async def _measured() -> float:
+def _once(sitting: Sitting, what: str, request: bytes, certificates: Certificates | None) -> list[Sample]:
+    """One run with one kind of request."""
+    with processes.on_core_under_test(), sitting.watched(os.getpid(), what):
+        return [uvloop.run(_measured(what, request, certificates))]
+
+
+async def _measured(what: str, request: bytes, certificates: Certificates | None) -> Sample:
     counters = IngressCounters()
     listener = Listener(Endpoint({"shop/orders": Broker()}, IngressLimits(), counters, lambda: True))
-    port = await listener.open("127.0.0.1", 0)
-    command = [sys.executable, bench_end_to_end.__file__, "client", str(port)]
-    client = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
-    while counters.accepted < 1_000:
-        await asyncio.sleep(0.05)
-    cpu, before = time.process_time(), counters.accepted
-    await client.wait()
-    cost = (time.process_time() - cpu) / (counters.accepted - before) * 1e6
+    port = await listener.open("127.0.0.1", 0, tls=_context(certificates))
+    with processes.producing(port, request, SECONDS, certificates) as client:
+        while counters.accepted < WARM:
+            await asyncio.sleep(0.05)
+        cpu, wall, before = time.process_time(), time.perf_counter(), counters.accepted
+        while client.poll() is None:
+            await asyncio.sleep(0.01)
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        answered = processes.answered(client)
+    count = counters.accepted - before
     await listener.close()
-    return cost
+    beside = {"client": answered.cpu / counters.accepted * 1e6}
+    return Sample(what, cpu / count * 1e6, rate=count / wall, beside=beside)
+
+
+def _context(certificates: Certificates | None) -> ssl.SSLContext | None:
+    if certificates is None:
+        return None
+    found = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    found.load_cert_chain(certificates.certificate, certificates.key)
+    return found

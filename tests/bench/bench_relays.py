@@ -9,41 +9,48 @@ from __future__ import annotations
 
 import asyncio
 import json
-import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from mesh_gateway.testing.proxy import Proxy
-from tests.bench.bench_end_to_end import BODY, _cpu
+from tests.bench import events, noise
+from tests.bench.rows import Row, Sample
+from tests.bench.sitting import Sitting
 from tests.federation.places import documents, environment
 from tests.harness import GatewayProcess, post
 
 EVENTS = 20_000
 BATCH = 500
-RUNS = 3
 POLL = 1.0
 """Seconds between two looks whether all has crossed: each costs both processes milliseconds."""
 CLUSTERS = ("eu", "us")
 
+Change = Callable[[str], str]
 
-def run() -> list[tuple[str, float, str]]:
+
+def run(sitting: Sitting) -> Iterator[Row]:
     """Two rows for each way of sending: the sender's and the receiver's µs per event."""
-    rows: list[tuple[str, float, str]] = []
-    ways: list[tuple[str, Callable[[str], str]]] = [
+    ways: list[tuple[str, Change]] = [
         ("transfers", lambda text: text),
-        (
-            "transfers, gzip",
-            lambda text: text.replace("start: earliest", "start: earliest\n  compression: gzip"),
-        ),
+        ("transfers, gzip", _compressed),
         ("single events", _without_credential),
     ]
     for way, change in ways:
-        found = [asyncio.run(_measured(change)) for _ in range(RUNS)]
-        for side, costs in zip(("sender", "receiver"), zip(*found, strict=True), strict=True):
-            note = f"{min(costs):.1f}–{max(costs):.1f}"
-            rows.append((f"relay, {way}: {side}", statistics.median(costs), note))
-    return rows
+        yield from sitting.rows(partial(_once, sitting, way, change), against="forward")
+
+
+def _once(sitting: Sitting, way: str, change: Change) -> list[Sample]:
+    costs = asyncio.run(_measured(change, sitting, way))
+    return [
+        Sample(f"relay, {way}: {side}", cost)
+        for side, cost in zip(("sender", "receiver"), costs, strict=True)
+    ]
+
+
+def _compressed(text: str) -> str:
+    return text.replace("start: earliest", "start: earliest\n  compression: gzip")
 
 
 def _without_credential(text: str) -> str:
@@ -51,7 +58,7 @@ def _without_credential(text: str) -> str:
     return "\n".join(line for line in text.split("\n") if not line.startswith("  auth:"))
 
 
-async def _measured(change: Callable[[str], str]) -> tuple[float, float]:
+async def _measured(change: Change, sitting: Sitting, name: str) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as directory:
         homes = [Path(directory, cluster) for cluster in CLUSTERS]
         for home in homes:
@@ -64,8 +71,12 @@ async def _measured(change: Callable[[str], str]) -> tuple[float, float]:
             try:
                 await asyncio.gather(sender.start(), receiver.start())
                 await _crossed(sender, receiver, way, 0)  # warm
-                before = _cpu(sender.pid), _cpu(receiver.pid)
-                after = await _crossed(sender, receiver, way, EVENTS)
+                before = noise.cpu(sender.pid), noise.cpu(receiver.pid)
+                with (
+                    sitting.watched(sender.pid, f"relay {name} sender"),
+                    sitting.watched(receiver.pid, f"relay {name} receiver"),
+                ):
+                    after = await _crossed(sender, receiver, way, EVENTS)
                 return (after[0] - before[0]) / EVENTS * 1e6, (after[1] - before[1]) / EVENTS * 1e6
             finally:
                 for gateway in (sender, receiver):
@@ -83,29 +94,20 @@ async def _crossed(
 ) -> tuple[float, float]:
     """Fill the source while the way is closed, open it, and wait: CPU seconds of both at the end, less the filling."""
     way.refuse()
-    filling = _cpu(sender.pid)
+    filling = noise.cpu(sender.pid)
     headers = {"content-type": "application/cloudevents-batch+json"}
     for first in range(before, before + EVENTS, BATCH):
-        body = json.dumps([_event(number) for number in range(first, first + BATCH)]).encode()
+        batch = [_event(number) for number in range(first, first + BATCH)]
+        body = json.dumps(batch).encode()
         assert await asyncio.to_thread(post, sender.url + "/default/b", body, headers) == 202
-    filled = _cpu(sender.pid) - filling
+    filled = noise.cpu(sender.pid) - filling
     way.resume()
     while (await receiver.status())["brokers"][0]["accepted"] < before + EVENTS:
         await asyncio.sleep(POLL)
     while (await sender.status())["relays"][0]["backlog"]:
         await asyncio.sleep(POLL)
-    return _cpu(sender.pid) - filled, _cpu(receiver.pid)
+    return noise.cpu(sender.pid) - filled, noise.cpu(receiver.pid)
 
 
 def _event(number: int) -> dict[str, object]:
-    return {
-        "specversion": "1.0",
-        "id": f"a1b2c3d4-0000-4000-8000-{number:012d}",
-        "source": "/shop/orders/eu-west-1",
-        "type": "com.example.order.created",
-        "subject": "order/12345",
-        "time": "2026-10-01T12:00:00.123456Z",
-        "tenant": "acme",
-        "datacontenttype": "application/json",
-        "data": json.loads(BODY),
-    }
+    return events.member(f"a1b2c3d4-0000-4000-8000-{number:012d}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
+import os
 import tempfile
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -14,24 +16,24 @@ from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import EARLIEST, SHARED, ChannelSpec, Ensure, TransportContext
 from mesh_gateway.transport.embedded.options import EmbeddedOptions
 from mesh_gateway.transport.embedded.transport import EmbeddedTransport
+from tests.bench.rows import Row, Sample, Target
+from tests.bench.sitting import Sitting
 
-RUNS = 3
 BATCHES = {1: 500, 10: 500, 100: 200}
+WHAT = "store: publish + receive + settle, batches of {}"
+TARGETS = {WHAT.format(100): Target(6)}
+"""Under load, group commit forms batches of about that size."""
 
 
-def run() -> list[tuple[str, float, str]]:
-    return [_row(size, count) for size, count in BATCHES.items()]
+def run(sitting: Sitting) -> Iterator[Row]:
+    for size, count in BATCHES.items():
+        yield from sitting.rows(partial(_once, sitting, size, count), targets=TARGETS)
 
 
-def _row(size: int, count: int) -> tuple[str, float, str]:
-    found = sorted(uvloop.run(_measured(size, count)) for _ in range(RUNS))
-    costs = [cost for cost, _ in found]
-    rate = statistics.median(rate for _, rate in found)
-    return (
-        f"store: publish + receive + settle, batches of {size}",
-        statistics.median(costs),
-        f"{costs[0]:.1f}–{costs[-1]:.1f}, {rate:,.0f} events/s",
-    )
+def _once(sitting: Sitting, size: int, count: int) -> list[Sample]:
+    with sitting.watched(os.getpid(), f"store {size}"):
+        cost, rate = uvloop.run(_measured(size, count))
+    return [Sample(WHAT.format(size), cost, rate=rate)]
 
 
 async def _measured(size: int, count: int) -> tuple[float, float]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from mesh_gateway.topology import yaml
 from mesh_gateway.topology.diff import diff
 from mesh_gateway.topology.faults import Faults
 from mesh_gateway.topology.kinds import Kinds
 from mesh_gateway.topology.load import Source, load
+from mesh_gateway.topology.spec import GatewaySpec
+from tests.bench.rows import Row, Sample
+from tests.bench.sitting import Sitting
 
 TRIGGERS = 500
 BROKER = "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: orders}\n"
@@ -26,38 +28,31 @@ spec:
 """
 
 
-def run() -> list[tuple[str, float, str]]:
-    """Rows of (what, CPU µs per trigger, note)."""
+def run(sitting: Sitting) -> Iterator[Row]:
+    """CPU µs per trigger."""
     text = BROKER + "".join(TRIGGER % (i, i) for i in range(TRIGGERS))
     sources = [Source("mesh.yaml", text)]
+    spec, other = _spec(text), _spec(text.replace("vip", "vips"))
+    per_trigger(lambda: _spec(text))  # warm
 
-    def whole() -> None:
-        loaded = load(sources, environment={}, kinds=Kinds.builtin())
-        assert loaded.spec is not None
+    def once() -> list[Sample]:
+        return [
+            Sample("topology: YAML with places", per_trigger(lambda: yaml.read(sources[0], Faults()))),
+            Sample("topology: documents to spec", per_trigger(lambda: _spec(text)), note="YAML included"),
+            Sample("topology: diff", per_trigger(lambda: diff(spec, other)), note="every trigger changed"),
+        ]
 
-    spec = load(sources, environment={}, kinds=Kinds.builtin()).spec
+    yield from sitting.rows(once, against=None)
+
+
+def _spec(text: str) -> GatewaySpec:
+    spec = load([Source("mesh.yaml", text)], environment={}, kinds=Kinds.builtin()).spec
     assert spec is not None
-    other = load(
-        [Source("mesh.yaml", text.replace("vip", "vips"))], environment={}, kinds=Kinds.builtin()
-    ).spec
-    assert other is not None
-    return [
-        (
-            "topology: YAML with places",
-            per_trigger(lambda: yaml.read(sources[0], Faults())),
-            f"{TRIGGERS} triggers",
-        ),
-        ("topology: documents to spec", per_trigger(whole), f"{TRIGGERS} triggers, YAML included"),
-        ("topology: diff", per_trigger(lambda: diff(spec, other)), "every trigger changed"),
-    ]
+    return spec
 
 
 def per_trigger(work: Callable[[], object]) -> float:
-    """Median of five runs, after one to warm up."""
+    """CPU µs of one trigger's share."""
+    begun = time.process_time()
     work()
-    seconds = []
-    for _ in range(5):
-        begun = time.process_time()
-        work()
-        seconds.append(time.process_time() - begun)
-    return statistics.median(seconds) * 1e6 / TRIGGERS
+    return (time.process_time() - begun) * 1e6 / TRIGGERS

@@ -1,0 +1,3 @@
+module comparator
+
+go 1.21
