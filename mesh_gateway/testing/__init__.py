@@ -3,7 +3,8 @@
 Reading order: `harness.py` (what the kit needs to be told), `conformance.py` (the kit: the suite that every
 transport passes), `suites/` (its tests, by what they are about), `proxy.py` (a network that breaks), `outage.py`
 (what may be relied on meanwhile), `clock.py` (a clock that the test moves), `disk.py` (a disk that fills,
-breaks and loses power), `fakes.py` (sinks and subscriptions that do as they are told).
+breaks and loses power), `fakes.py` (sinks and subscriptions that do as they are told), `probe/` (a whole gateway under load and
+faults, and the judge of it).
 
 May import: everything a plugin may; `fakes.py` also `delivery`. Nothing here is imported by what runs.
 """

@@ -30,11 +30,12 @@ pytest.register_assert_rewrite("mesh_gateway.testing.suites")
 from mesh_gateway.testing.suites.capabilities import DeclaredCapabilities  # noqa: E402  # see above
 from mesh_gateway.testing.suites.deliveries import Deliveries  # noqa: E402
 from mesh_gateway.testing.suites.faults import Faults  # noqa: E402
+from mesh_gateway.testing.suites.groups import Groups  # noqa: E402
 from mesh_gateway.testing.suites.lifecycle import Lifecycle  # noqa: E402
 from mesh_gateway.testing.suites.messages import Messages  # noqa: E402
 
 
-class TransportConformance(Messages, Deliveries, Lifecycle, DeclaredCapabilities, Faults):
+class TransportConformance(Messages, Deliveries, Groups, Lifecycle, DeclaredCapabilities, Faults):
     """Subclass it, give it a harness, and it tests your transport."""
 
     pytestmark = pytest.mark.anyio
