@@ -25,23 +25,34 @@ LOST = 0.3
 
 
 async def stop_consumer(consumer: AIOKafkaConsumer, seconds: float) -> None:
-    """Leave the group and disconnect; raises nothing."""
-    if not await _ended(consumer.stop(), seconds):
-        log.info("a consumer did not leave its group in time, its session will end")
-        await _ended(_abandon_consumer(consumer), IN_ORDER)
+    """Leave the group and disconnect; raises nothing. Cancelled, it disconnects without a word."""
+    left = False
+    try:
+        left = await _ended(consumer.stop(), seconds)
+    finally:
+        if not left:
+            log.info("a consumer did not leave its group in time, its session will end")
+            await _ended(_abandon_consumer(consumer), IN_ORDER)
 
 
 async def _abandon_consumer(consumer: AIOKafkaConsumer) -> None:
+    try:
+        # Again and again: one that waits for another that it has cancelled takes our cancellation for that, and goes on.
+        while running := _running(consumer):
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=0.1)
+    finally:
+        await consumer._client.close()
+
+
+def _running(consumer: AIOKafkaConsumer) -> list[asyncio.Task[Any]]:
     coordinator = consumer._coordinator
     names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task")
     tasks = [getattr(coordinator, name, None) for name in names]
     if consumer._fetcher is not None:
         tasks += [consumer._fetcher._fetch_task, *consumer._fetcher._pending_tasks]
-    running = [task for task in tasks if task is not None and not task.done()]
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
-    await consumer._client.close()
+    return [task for task in tasks if task is not None and not task.done()]
 
 
 async def stop_producer(producer: AIOKafkaProducer, seconds: float) -> None:

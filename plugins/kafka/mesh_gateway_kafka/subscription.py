@@ -268,18 +268,20 @@ class KafkaSubscription:
         self._closed = True
         seconds = LOST if self._watch.lost else IN_ORDER
         self.member = self._consumer._coordinator.member_id
-        if self._upkeep is not None:
-            self._upkeep.cancel()
-            await asyncio.gather(self._upkeep, return_exceptions=True)
         try:
+            if self._upkeep is not None:
+                self._upkeep.cancel()
+                await asyncio.gather(self._upkeep, return_exceptions=True)
             async with asyncio.timeout(seconds):
                 await self._trimmed(await self.commit())
         except (TimeoutError, errors.KafkaError) as error:
             log.info(
                 "what was settled last on %s is not committed, it will come again: %s", self.topic, error
             )
-        await stop_consumer(self._consumer, seconds)
-        self._left(self)
+        finally:
+            # Cancelled, too: a consumer that lives on keeps its share of the partitions, and nobody reads them.
+            await stop_consumer(self._consumer, seconds)
+            self._left(self)
 
     # ── commits and unreadable records ───────────────────────────────────────────────────────
 
@@ -289,7 +291,13 @@ class KafkaSubscription:
             offsets = self.partitions.to_commit()
             if not offsets:
                 return {}
-            await self._consumer.commit(offsets)
+            try:
+                await self._consumer.commit(offsets)
+            except errors.KafkaError:
+                raise
+            except RuntimeError as error:
+                # uvloop's word for writing to a connection that has just ended; aiokafka expects an OSError.
+                raise errors.KafkaConnectionError(str(error)) from error
             self.partitions.committed(offsets)
             return offsets
 

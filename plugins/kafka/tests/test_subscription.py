@@ -46,6 +46,7 @@ class Consumer:
         self.refusals: list[Exception] = []
         """What the next commits end with."""
         self.commits = asyncio.Semaphore(0)
+        self.stopped = False
         self._coordinator = SimpleNamespace(member_id="m")
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
@@ -54,7 +55,8 @@ class Consumer:
     async def start(self) -> None:
         await self.rebalance(self.logs)
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        self.stopped = True
 
     async def rebalance(self, assigned: Iterable[TopicPartition]) -> None:
         await self.listener.on_partitions_revoked(set(self.positions))
@@ -215,9 +217,15 @@ async def test_a_record_that_cannot_be_buried_holds_back_nothing_but_its_partiti
 
 
 @pytest.mark.parametrize(
-    "refusal", [errors.CommitFailedError("moved on"), errors.IllegalStateError("not ours")]
+    "refusal",
+    [
+        errors.CommitFailedError("moved on"),
+        errors.IllegalStateError("not ours"),
+        RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed"),
+    ],
+    ids=["refused", "not ours", "its connection was cut"],
 )
-async def test_a_commit_that_a_rebalance_refused_is_made_up_for(reading, refusal):
+async def test_a_commit_that_was_not_made_is_made_up_for(reading, refusal):
     group = await reading({P0: log("a", "b")})
     group.consumer.refusals.append(refusal)
 
@@ -234,3 +242,24 @@ async def test_a_reader_hears_of_a_bug_that_ended_the_commits(reading):
 
     with pytest.raises(RuntimeError, match="a bug"):
         await group.received(1)
+
+
+async def test_a_consumer_is_stopped_also_if_closing_is_cancelled_while_it_commits(reading):
+    """It would keep its partitions for as long as the process lives, and nobody would read them."""
+    group = await reading({P0: Log(records=[numbered("1")])})
+    await group.subscription.settle(await group.subscription.receive(10))
+    committing = asyncio.Event()
+
+    async def endless(offsets: dict[TopicPartition, int]) -> None:
+        committing.set()
+        await asyncio.Event().wait()
+
+    group.consumer.commit = endless
+    closing = asyncio.ensure_future(group.subscription.close())
+    await asyncio.sleep(0)
+    await committing.wait()
+    closing.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert group.consumer.stopped

@@ -176,11 +176,14 @@ class RabbitSubscription:
         self._news.set()
         for task in self._burying:
             task.cancel()
-        await asyncio.gather(*self._burying, return_exceptions=True)
-        self._link.go_on()
-        await self._channel.close()
-        await self._link.close()
-        self._left(self)
+        try:
+            await asyncio.gather(*self._burying, return_exceptions=True)
+            self._link.go_on()
+            await self._channel.close()
+        finally:
+            # Cancelled, too: over a connection that lives on the server would wait for us with what it has sent.
+            await self._link.close()
+            self._left(self)
 
     @property
     def held(self) -> int:

@@ -210,9 +210,15 @@ class RabbitTransport:
         if await topology.exists(link, queue):
             drifts = await topology.queue_drift(link, channel, queue, arguments)
         else:
+            if queue in self._made:
+                self._tell_deleted(channel, queue)
             await topology.declare_queue(link, queue, arguments)
         await topology.bind(link, queue, exchange)
         return drifts
+
+    def _tell_deleted(self, channel: str, queue: str) -> None:
+        why = f"queue {queue} was deleted, with what was in it; it is made anew"
+        self._context.on_unreadable(channel, why)
 
     def _queues(self, channel: ChannelSpec) -> list[tuple[str, Mapping[str, Any]]]:
         if channel.purpose is Purpose.DEAD_LETTERS:
@@ -302,7 +308,7 @@ class RabbitTransport:
         ours = queue in self._made
         await topology.declare_exchange(link, self._exchange(channel), passive=not ours)
         if ours:
-            log.warning("queue %s was deleted, with what was in it; it is made anew", queue)
+            self._tell_deleted(channel, queue)
         elif start.at != "latest":
             raise Unsupported(
                 f"queue {queue} does not exist, and RabbitMQ keeps nothing for a group that was not there yet: "
@@ -310,6 +316,7 @@ class RabbitTransport:
             )
         await topology.declare_queue(link, queue, topology.QUORUM)
         await topology.bind(link, queue, self._exchange(channel))
+        self._made.add(queue)
 
     # ── looking in from outside ──────────────────────────────────────────────────────────────
 

@@ -289,7 +289,7 @@ async def test_a_cancelled_consumer_takes_none_of_its_neighbours_with_it(transpo
 
 
 async def test_a_queue_of_ours_that_was_deleted_is_made_anew_for_its_reader(
-    transport, operator, queue, caplog
+    transport, operator, queue, unreadable
 ):
     subscription = await transport.subscribe(BROKER.name, SHARED, EARLIEST)
     await operator.delete_queue(queue)
@@ -300,7 +300,34 @@ async def test_a_queue_of_ours_that_was_deleted_is_made_anew_for_its_reader(
 
     await transport.publish(BROKER.name, series(1))
     assert ids(await receive(again, 1)) == ["e0"]
-    assert f"queue {queue} was deleted" in caplog.text
+    told = f"queue {queue} was deleted, with what was in it; it is made anew"
+    assert unreadable == [(BROKER.name, told)]
+
+
+async def test_the_deleted_queue_of_a_group_that_began_here_is_told_when_it_is_made_anew(
+    transport, operator, own, unreadable
+):
+    subscription = await transport.subscribe(BROKER.name, "began", LATEST)
+    await operator.delete_queue(f"{own}.n.b.began")
+    assert isinstance(await raised_by(subscription), ChannelGone)
+    assert unreadable == []
+
+    await transport.subscribe(BROKER.name, "began", EARLIEST)
+
+    assert [channel for channel, _ in unreadable] == [BROKER.name]
+
+
+async def test_a_queue_that_was_deleted_while_we_were_not_connected_is_told_when_it_is_made_anew(
+    transport, operator, queue, unreadable
+):
+    await transport.close()
+    await operator.delete_queue(queue)
+
+    await transport.open()
+    for spec in (BROKER, LETTERS):
+        await transport.ensure(spec, Ensure.CREATE)
+
+    assert unreadable == [(BROKER.name, f"queue {queue} was deleted, with what was in it; it is made anew")]
 
 
 async def test_a_group_that_is_not_ours_to_make_begins_only_at_the_latest_event(
