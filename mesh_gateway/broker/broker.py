@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from mesh_gateway.broker import ttl
 from mesh_gateway.delivery.reply import TTL
+from mesh_gateway.delivery.twins import TWIN
 from mesh_gateway.delivery.waiting import ATTEMPTS, DUE
 from mesh_gateway.errors import MeshError
 from mesh_gateway.event import Event
@@ -19,7 +20,7 @@ RESERVED = "mesh"
 """Attributes of ours: a producer's are taken off, or anybody could forge a dead letter's story."""
 
 
-OF_HERE = frozenset({ATTEMPTS, DUE})
+OF_HERE = frozenset({ATTEMPTS, DUE, TWIN})
 """Attributes of ours that mean something only where they were set: not even another gateway may bring them."""
 
 SET_HERE = OF_HERE | {TTL, ARRIVAL}

@@ -64,16 +64,31 @@ class Reader:
         self.begun = asyncio.Event()
         """Set once it has subscribed: from then on its group misses nothing, wherever it starts."""
         self._start = start
-        self._gate = gate
+        self.gate = gate
         self._watches = watches
         self._sieve = sieve
         self._stop = asyncio.Event()
+        self._awaited: float = float("inf")
+        self._came = asyncio.Event()
         self._ledger: Ledger | None = None
 
     @property
     def outstanding(self) -> int:
         """Received and not yet settled."""
         return 0 if self._ledger is None else self._ledger.outstanding
+
+    async def has_received(self, count: int) -> None:
+        """Returns once `received` is that much. One may wait at a time."""
+        self._awaited = count
+        self._came.clear()
+        if self.received < count:
+            await self._came.wait()
+        self._awaited = float("inf")
+
+    async def settled(self) -> None:
+        """Returns once everything that it has received is settled."""
+        if self._ledger is not None:
+            await self._ledger.settled()
 
     def stop(self) -> None:
         """Receive nothing more; settling goes on until `run` is cancelled."""
@@ -90,11 +105,11 @@ class Reader:
                 await self._read(subscription, ledger)
                 await self._never()
         finally:
-            await self._let_go(subscription, ledger)
+            await self._let_go(ledger)
 
     async def _read(self, subscription: Subscription, ledger: Ledger) -> None:
         while not self._stop.is_set():
-            await self._gate.passable()
+            await self.gate.passable()
             deliveries = await subscription.receive(RECEIVE_LIMIT)
             if deliveries:
                 ledger.received(len(deliveries))
@@ -106,6 +121,8 @@ class Reader:
         finish = ledger.finish
         unwanted: list[Delivery] = []
         self.received += len(deliveries)
+        if self.received >= self._awaited:
+            self._came.set()
         for delivery in deliveries:
             triggers = match(delivery.event)
             if self._watches.by_event:
@@ -119,13 +136,12 @@ class Reader:
         self.unmatched += len(unwanted)
         ledger.unwanted(unwanted)
 
-    async def _let_go(self, subscription: Subscription, ledger: Ledger) -> None:
+    async def _let_go(self, ledger: Ledger) -> None:
         """Settle what is done and close, whatever ended the reading."""
         try:
-            await ledger.flush()
+            await ledger.close()
         finally:
             self._ledger = None
-            await subscription.close()
 
     async def _never(self) -> None:
         """Stopped reading, but triggers still finish: stay until the owner cancels."""

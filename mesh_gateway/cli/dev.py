@@ -24,28 +24,36 @@ def command(
 
     The broker is default/default; its one trigger prints each event to standard output. With -f
     those documents are served instead, and every broker of them has such a trigger besides. State
-    is in memory, gone at the end, unless --state keeps it.
+    is in memory, gone at the end, unless --state keeps it. The files are watched: a change of them is
+    served as soon as it is saved, and one that cannot be served is said and changes nothing.
     """
-    from mesh_gateway.gateway.run import serve
+    from mesh_gateway.gateway.run import Documents, Hangups, nothing_to_read, serve
+
+    hangups = Hangups()
     from mesh_gateway.topology.dev import dev_spec, with_display
     from mesh_gateway.transport.plugins import load_plugins
 
     plugins = load_plugins()
-    if files:
-        from mesh_gateway.cli import documents
+    given = serving.given(ingress, admin, state) | {"dev"}
 
-        spec = documents.spec_of(
-            documents.read(files, env_file, plugins), show=("error", "warning", "notice")
-        )
-        spec = with_display(spec, state)
+    def laid_over(spec: GatewaySpec) -> GatewaySpec:
+        return serving.overlaid(with_display(spec, state), ingress, admin, state)
+
+    if files:
+        from mesh_gateway.cli.reading import Reading
+
+        reading = Reading(files, env_file, plugins, laid_over)
+        documents = Documents(reading.first(), reading.again, reading.changes, given, hangups)
     else:
         spec = dev_spec(state=state, ingress=IngressSpec(), admin=AdminSpec())
-    spec = serving.overlaid(spec, ingress, admin, state)
+        documents = Documents(
+            serving.overlaid(spec, ingress, admin, state), nothing_to_read, None, given, hangups
+        )
 
     def announce(facts: Mapping[str, Any]) -> None:
-        notice(ready_line(facts, spec))
+        notice(ready_line(facts, documents.spec))
 
-    raise SystemExit(serve(spec, plugins, dev=True, log_level=log_level, announce=announce))
+    raise SystemExit(serve(documents, plugins, dev=True, log_level=log_level, announce=announce))
 
 
 def ready_line(facts: Mapping[str, Any], spec: GatewaySpec) -> str:

@@ -33,7 +33,7 @@ def read(
 ) -> Loaded:
     """Load what `-f` names; without `-f`, the `mesh.yaml` of this directory."""
     return load(
-        Source.from_paths(_named(files)),
+        Source.from_paths(named(files)),
         environment=environment(env_file),
         kinds=Kinds.of(plugins),
         strict=strict,
@@ -46,7 +46,7 @@ def read_each(
 ) -> list[Loaded]:
     """The same for several gateways: each `-f` is one, if more than one of them has a Gateway document."""
     return load_each(
-        [Source.from_paths([file]) for file in _named(files)],
+        [Source.from_paths([file]) for file in named(files)],
         environment=environment(env_file),
         kinds=Kinds.of(plugins),
         strict=strict,
@@ -54,7 +54,8 @@ def read_each(
     )
 
 
-def _named(files: tuple[str, ...]) -> tuple[str, ...]:
+def named(files: tuple[str, ...]) -> tuple[str, ...]:
+    """What `-f` names; without it the file of this directory. Raises a usage error when there is none."""
     if files:
         return files
     if not Path(DEFAULT_FILE).is_file():

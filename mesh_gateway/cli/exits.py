@@ -17,7 +17,9 @@ class Exit(IntEnum):
     USAGE = 2
     """Click's own code for a command line that makes no sense."""
     PLAN_HAS_CHANGES = 3
-    """Kept for `plan`, so that no other verb ever means something else by it."""
+    """Of `plan`, and as `PROVES_NOTHING` of `probe`; no other verb means something by it."""
+    PROVES_NOTHING = 3
+    """Of `probe` alone: the run was without an anomaly, and does not count."""
     UNREACHABLE = 69
     """Nobody answers at that address, or not as a gateway does."""
     BAD_CONFIGURATION = 78

@@ -28,6 +28,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "init": "Write a commented mesh.yaml to begin with.",
         "lint": "Show every fault of every document in one pass.",
         "explain": "Say which triggers take an event, and which clause refuses it.",
+        "plan": "Show what a change would do to a gateway, before it is done.",
         "graph": "Draw brokers, triggers, relays and subscribers.",
         "schema": "Print the JSON Schema of the documents, for editors.",
     },
@@ -37,8 +38,12 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "A running gateway": {
         "status": "Show what transports, brokers, triggers and relays are doing.",
+        "reload": "Have the gateway read its files again, and wait for the outcome.",
         "dlq": "List, show and redrive dead letters.",
         "healthcheck": "Ask whether the gateway lives (or is ready).",
+    },
+    "Proof": {
+        "probe": "Kill a gateway under load, and judge whether anything was lost.",
     },
     "What there is": {
         "list": "List transports, filters, sinks, kinds of document, or relays.",
@@ -109,7 +114,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 ok, 1 check failed, 2 usage, 69 gateway unreachable, 78 bad configuration.",
+    epilog="Exit codes: 0 ok, 1 check failed, 2 usage, 3 plan has changes or probe proves nothing, 69 gateway unreachable, 78 bad configuration.",
 )
 @click.version_option(__version__, prog_name="mesh-gateway", message="%(prog)s %(version)s")
 def cli() -> None:

@@ -33,7 +33,11 @@ def address(url: str, option: str) -> Address:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise click.BadParameter(f"{url!r}: {error}", param_hint=option) from error
+        raise click.BadParameter("is not a URL such as http://127.0.0.1:8081", param_hint=option) from error
+    if "@" in parts.netloc:
+        raise click.BadParameter(
+            "a URL carries no credentials: messages and the list of processes show it", param_hint=option
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise click.BadParameter(f"{url!r} is not a URL such as http://127.0.0.1:8081", param_hint=option)
     if not (parts.netloc + parts.path + parts.query).isascii() or not url.isprintable() or " " in url:

@@ -53,6 +53,12 @@ def listeners(function: F) -> F:
     return function
 
 
+def given(ingress: Listen, admin: Listen, state: Path | None) -> frozenset[str]:
+    """The options that say something else than the documents."""
+    options = {"--ingress": ingress, "--admin": admin, "--state": state}
+    return frozenset(name for name, value in options.items() if value is not None)
+
+
 def overlaid(spec: GatewaySpec, ingress: Listen, admin: Listen, state: Path | None) -> GatewaySpec:
     """The spec with what the options say instead. Raises `BadConfiguration` for an open admin listener."""
     if ingress is not None:

@@ -35,7 +35,8 @@ def command(admin: str, token: str | None, form: str) -> None:
     """Show what transports, brokers, triggers and relays are doing.
 
     READY and REASON are Knative's condition words. LAG is what a trigger has not finished: in its
-    window and parked. The exit code is 0 whatever the state; healthcheck judges.
+    window and parked. REMOVED is what a reload took away while events waited for it: they are kept, and
+    something of the same name takes them up. The exit code is 0 whatever the state; healthcheck judges.
     """
     whole = options.client(admin, token).get("status")
     if form == "table":
@@ -51,6 +52,9 @@ def show(whole: Mapping[str, Any]) -> None:
         f"cluster {clean(whole['cluster'])} · generation {whole['generation']} · "
         f"ingress {clean(whole.get('ingress'))} · admin {clean(whole.get('admin'))}\n"
     )
+    for condition in whole.get("conditions", ()):
+        if condition["status"] == "False":
+            click.echo(f"{condition['type']}=False {condition['reason']}: {clean(condition['message'])}\n")
     table(("transport", "kind", "up", "detail"), [transport(one) for one in whole["transports"]])
     drifts = [drift(one, found) for one in whole["transports"] for found in one["drift"]]
     if drifts:
@@ -67,6 +71,14 @@ def show(whole: Mapping[str, Any]) -> None:
     if whole.get("relays"):
         click.echo()
         table(RELAY_COLUMNS, [relay(one) for one in whole["relays"]])
+    if whole.get("removed"):
+        click.echo()
+        table(("removed", "kind", "broker", "backlog", "oldest"), [removed(one) for one in whole["removed"]])
+
+
+def removed(one: Mapping[str, Any]) -> list[object]:
+    """What was removed by a reload and left events behind."""
+    return [one["name"], one["kind"], one["broker"], one["backlog"], duration(one["oldest_age"])]
 
 
 def transport(one: Mapping[str, Any]) -> list[object]:

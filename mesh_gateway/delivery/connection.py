@@ -14,6 +14,10 @@ MAX_HEAD_BYTES = 32_768
 MAX_INTERIM = 16
 """1xx responses before the final one; a server that sends more is not going to answer."""
 
+FRAME_SHARE = 16
+"""Bytes that a response may have for each byte of its body, besides `MAX_HEAD_BYTES` twice: for head and trailers. A chunk
+of one byte has six; extensions and trailers without end would be collected by the parser until the deadline."""
+
 
 class Response:
     """What came back."""
@@ -66,19 +70,24 @@ class Owner(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """Speaks HTTP/1.1 for a pool. Callbacks only."""
+    """Speaks HTTP/1.1 for a pool. Callbacks only.
+
+    A response is handed on once the parser has returned, not while it is inside the same bytes: what a server sends
+    behind its response is never taken for the answer to the next request, and ends the connection.
+    """
 
     __slots__ = (
         "_body",
-        "_body_bytes",
+        "_complete",
         "_ends_with_connection",
         "_fed",
-        "_head_bytes",
         "_head_done",
         "_headers",
         "_interim",
         "_owner",
         "_parser",
+        "_received",
+        "_reusable",
         "_transport",
         "exchange",
         "idle_since",
@@ -98,13 +107,14 @@ class Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._headers: list[tuple[bytes, bytes]] = []
-        self._body: list[bytes] = []
-        self._body_bytes = 0
-        self._head_bytes = 0
+        self._body = bytearray()
+        self._received = 0
         self._head_done = False
         self._ends_with_connection = True
         self._fed = False
         self._interim = 0
+        self._complete: Response | None = None
+        self._reusable = False
 
     def send(self, exchange: Exchange) -> None:
         """Begin an exchange on an idle connection."""
@@ -135,12 +145,21 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            self._fail("bad response")
-            return
-        if not self._head_done and self.exchange is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
+            if self._complete is None:
+                self._fail("bad response")
+                return
+        if self._complete is not None:
+            self._end(self._complete)
+        elif self.exchange is not None:
+            self._received += len(data)
+            self._check_received()
+
+    def _check_received(self) -> None:
+        if not self._head_done:
+            if self._received > MAX_HEAD_BYTES:
                 self._fail("response headers too large")
+        elif self._received > 2 * MAX_HEAD_BYTES + FRAME_SHARE * len(self._body):
+            self._fail("response has more frame than body")
 
     def eof_received(self) -> bool:
         return False
@@ -163,7 +182,12 @@ class Connection(asyncio.Protocol):
 
     # ── httptools ────────────────────────────────────────────────────────────────────────────
 
+    def on_message_begin(self) -> None:
+        self._reusable = False  # behind a complete response something came that nobody has asked for
+
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head_done:
+            return  # a trailer, or behind the response: nobody reads it
         self._headers.append((name, value))
         if len(name) in (14, 17) and name.lower() in (b"content-length", b"transfer-encoding"):
             self._ends_with_connection = False
@@ -173,24 +197,27 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         exchange = self.exchange
-        if exchange is None:
+        if exchange is None or self._complete is not None:
             return
-        self._body_bytes += len(body)
-        if self._body_bytes > exchange.body_limit:
+        if len(self._body) + len(body) > exchange.body_limit:
             self._fail("response body too large")
         else:
-            self._body.append(body)
+            self._body += body
 
     def on_message_complete(self) -> None:
-        exchange = self.exchange
-        if exchange is None:
+        if self.exchange is None or self._complete is not None:
             return
         if self._parser.get_status_code() < 200:
             self._another_interim()
-            return
-        response = self._response()
-        self.exchange = None
-        reusable = self._parser.should_keep_alive()
+        else:
+            self._complete = self._response()
+            self._reusable = self._parser.should_keep_alive()
+
+    def _end(self, response: Response) -> None:
+        """Hand on the complete response; keep the connection if nothing came behind it."""
+        exchange, self.exchange = self.exchange, None
+        assert exchange is not None
+        reusable = self._reusable
         self._reset()
         if reusable:
             self._owner.freed(self)
@@ -206,7 +233,7 @@ class Connection(asyncio.Protocol):
             self._fail("too many interim responses")
 
     def _response(self) -> Response:
-        return Response(self._parser.get_status_code(), self._headers, b"".join(self._body))
+        return Response(self._parser.get_status_code(), self._headers, bytes(self._body))
 
     def _fail(self, why: str) -> None:
         exchange, self.exchange = self.exchange, None

@@ -20,6 +20,7 @@ from typing import Any
 
 from mesh_gateway.delivery.insist import Insist
 from mesh_gateway.delivery.policy import RetryPolicy
+from mesh_gateway.delivery.replaced import Outlet, Replaced
 from mesh_gateway.delivery.schedule import Clock, Schedule
 from mesh_gateway.delivery.sink import Accepted, Outcome, Refused, Retry, Sink
 from mesh_gateway.errors import EventError
@@ -106,11 +107,13 @@ class DeadLetters:
     ) -> None:
         self._trigger = trigger
         self._cluster = cluster
-        self._sink = sink
+        self._outlet = Outlet(sink)
+        self._posting = 0
         self._store = store
         self._policy = policy
         self._chance = chance
         self._later: Schedule[_Letter] = Schedule(clock, self._post)
+        self._stopped = False
         self.unburied = 0
         """Copies that not even the dead-letter channel can hold; they stay unsettled."""
 
@@ -125,20 +128,28 @@ class DeadLetters:
     ) -> None:
         """Take this copy to its durable end."""
         letter = _Letter(event, address, outcome, attempts, done)
-        if self._sink is None:
+        if self._outlet.sink is None:
             self._keep(letter, outcome.why)
         else:
             self._post(letter)
 
+    def adopt(self, policy: RetryPolicy) -> None:
+        """Judge tries by this policy from now on."""
+        self._policy = policy
+
+    def replace(self, sink: Sink | None) -> Replaced | None:
+        """Letters go to `sink` from now on, also those that wait for another try; the old one is to be closed."""
+        return self._outlet.replace(sink, self._posting)
+
     def stop(self) -> None:
-        """Start nothing more; what is under way may still end."""
+        """Try nothing again; what is under way may still end, and stays without an end if it fails."""
+        self._stopped = True
         self._later.clear()
 
     async def close(self) -> None:
         """End what is under way without an end; frees connections."""
         self.stop()
-        if self._sink is not None:
-            await self._sink.close()
+        await self._outlet.close()
 
     def _event(self, letter: _Letter, reason: str) -> Event:
         return dead_letter(
@@ -152,13 +163,22 @@ class DeadLetters:
         )
 
     def _post(self, letter: _Letter) -> None:
-        assert self._sink is not None
+        sink = letter.sink = self._outlet.sink
+        if sink is None:  # it had one when it was first tried
+            self._keep(letter, letter.outcome.why)
+            return
         letter.tries += 1
-        self._sink.send(self._event(letter, letter.outcome.why), letter, self._posted)
+        self._posting += 1
+        sink.send(self._event(letter, letter.outcome.why), letter, self._posted)
 
     def _posted(self, letter: Any, outcome: Outcome) -> None:
+        self._posting -= 1
+        if letter.sink is not self._outlet.sink:
+            self._outlet.ended(letter.sink)
         if isinstance(outcome, Accepted):
             letter.done("sink")
+        elif self._stopped and isinstance(outcome, Retry):
+            pass
         elif isinstance(outcome, Retry) and self._policy.again(letter.tries):
             self._later.add(letter, self._policy.wait(letter.tries, outcome.after, self._chance()))
         else:
@@ -176,7 +196,7 @@ class DeadLetters:
 
 
 class _Letter:
-    __slots__ = ("address", "attempts", "done", "event", "outcome", "tries")
+    __slots__ = ("address", "attempts", "done", "event", "outcome", "sink", "tries")
 
     def __init__(
         self, event: Event, address: str, outcome: Retry | Refused, attempts: int, done: Callable[[str], None]
@@ -186,4 +206,5 @@ class _Letter:
         self.outcome = outcome
         self.attempts = attempts
         self.done = done
+        self.sink: Sink | None = None
         self.tries = 0

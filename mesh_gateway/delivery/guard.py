@@ -10,6 +10,7 @@ neither a decimal spelling nor a name nor a redirected DNS answer gets around it
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
 Address = IPv4Address | IPv6Address
@@ -34,6 +35,7 @@ _BLOCKED_6 = tuple(
         "fe80::/10",  # link-local
         "fec0::/10",  # site-local, withdrawn
         "fd00:ec2::254/128",  # Amazon's metadata
+        "fd00:ec2::23/128",  # Amazon's credentials of pods
         "fd20:ce::254/128",  # Google's metadata
         "ff00::/8",  # multicast
     )
@@ -41,12 +43,16 @@ _BLOCKED_6 = tuple(
 _EMBEDDING = (
     # (network, bits to the right of the IPv4 address inside)
     (ipaddress.IPv6Network("::ffff:0:0/96"), 0),  # mapped
+    (ipaddress.IPv6Network("::ffff:0:0:0/96"), 0),  # translated (RFC 2765)
     (ipaddress.IPv6Network("::/96"), 0),  # compatible
     (ipaddress.IPv6Network("64:ff9b::/96"), 0),  # NAT64
-    (ipaddress.IPv6Network("64:ff9b:1::/48"), 0),  # local-use NAT64
     (ipaddress.IPv6Network("2002::/16"), 80),  # 6to4
+    (ipaddress.IPv6Network("2001::/32"), 64),  # Teredo: the server's address
 )
 _TEREDO = ipaddress.IPv6Network("2001::/32")
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+_ISATAP = (0x00005EFE, 0x02005EFE)
+"""The upper half of an interface identifier whose lower half is an IPv4 address (RFC 5214, 6.1)."""
 
 
 def refusal(text: str) -> str | None:
@@ -61,18 +67,33 @@ def _blocked(address: Address) -> str:
         return next((f"in {network}" for network in _BLOCKED_4 if address in network), "")
     if found := next((f"in {network}" for network in _BLOCKED_6 if address in network), ""):
         return found
-    inside = _inside(address)
-    return f"{inside} inside ({_blocked(inside)})" if inside is not None and _blocked(inside) else ""
+    return next((f"{inside} inside ({why})" for inside in _inside(address) if (why := _blocked(inside))), "")
 
 
-def _inside(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that an IPv6 address carries."""
+def _inside(address: IPv6Address) -> Iterator[IPv4Address]:
+    """The IPv4 addresses that an IPv6 address carries, in every way of carrying one."""
     number = int(address)
     if number <= 1:
-        return None  # ::1 is loopback, not 0.0.0.1
+        return  # ::1 is loopback, not 0.0.0.1
     for network, shift in _EMBEDDING:
         if address in network:
-            return IPv4Address(number >> shift & 0xFFFFFFFF)
+            yield _cut(number, shift)
     if address in _TEREDO:
-        return IPv4Address(~number & 0xFFFFFFFF)  # the client's address is stored inverted
-    return None
+        yield _cut(~number, 0)  # the client's address is stored inverted
+    if address in _LOCAL_NAT64:
+        yield from _translated(number)
+    if number >> 32 & 0xFFFFFFFF in _ISATAP:
+        yield _cut(number, 0)
+
+
+def _translated(number: int) -> list[IPv4Address]:
+    """Behind a NAT64 prefix of 96, 64, 56 or 48 bits, whichever its operator chose: bits 64 to 71 are left out by the
+    shorter ones (RFC 6052, 2.2). What reads as 0.0.0.0 is the empty part of another way.
+    """
+    joined = number >> 64 << 56 | number & (1 << 56) - 1
+    ways = [_cut(number, 0), *(_cut(joined, 120 - prefix - 32) for prefix in (64, 56, 48))]
+    return [inside for inside in ways if int(inside) >> 24] or ways
+
+
+def _cut(number: int, shift: int) -> IPv4Address:
+    return IPv4Address(number >> shift & 0xFFFFFFFF)

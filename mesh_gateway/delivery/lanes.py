@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from mesh_gateway.delivery.sink import Sink
 from mesh_gateway.transport.contract import Delivery
 
 
 class Copy:
     """A copy of an event for one trigger: from the offer to its durable end."""
 
-    __slots__ = ("attempt", "delivery", "finish", "lane", "limit", "since", "size", "started")
+    __slots__ = (
+        "attempt",
+        "delivery",
+        "finish",
+        "lane",
+        "limit",
+        "since",
+        "sink",
+        "size",
+        "started",
+        "twin",
+        "was_parked",
+    )
 
     def __init__(self, delivery: Delivery, finish: Callable[[Delivery], None], size: int) -> None:
         self.delivery = delivery
@@ -25,6 +38,17 @@ class Copy:
         """When it came into the window."""
         self.limit = float("inf")
         """Seconds that its transport lets it be held unsettled."""
+        self.sink: Sink | None = None
+        """Who was given its last attempt: not the trigger's sink of today, if that was replaced meanwhile."""
+        self.was_parked = False
+        """It lies in the parked channel until its end, and nowhere else: it came from there, or its twin is durable."""
+        self.twin: str | None = None
+        """Of one that did not come from there and lies there all the same, or soon will; as `Twins` knows it."""
+
+    @property
+    def lies_parked(self) -> bool:
+        """Whether a process after this one will find it in the parked channel, or will once its twin is durable."""
+        return self.was_parked or self.twin is not None
 
 
 class Lanes(Protocol):
@@ -46,6 +70,10 @@ class Lanes(Protocol):
         """A popped copy has ended; its successor may go."""
         ...
 
+    def before(self, copy: Copy) -> Iterable[Copy]:
+        """Those that are held and must not be overtaken by this one, which is not; newest first."""
+        ...
+
 
 class Unordered:
     """First come, first served; a retry waits for nobody and nobody waits for it."""
@@ -61,6 +89,10 @@ class Unordered:
     def release(self, copy: Copy) -> None:
         """Nothing waits for it."""
 
+    def before(self, copy: Copy) -> Iterable[Copy]:
+        """Nobody minds being overtaken."""
+        return ()
+
 
 class PerKey:
     """One at a time for each key, retries included; keys do not wait for each other.
@@ -73,8 +105,7 @@ class PerKey:
         self._ready: deque[str] = deque()
 
     def push(self, copy: Copy) -> None:
-        delivery = copy.delivery
-        copy.lane = delivery.event.attributes.get("partitionkey") or delivery.key or ""
+        copy.lane = _key(copy.delivery)
         lane = self._lanes.get(copy.lane)
         if lane is None:
             self._lanes[copy.lane] = deque((copy,))
@@ -96,3 +127,10 @@ class PerKey:
             self._ready.append(copy.lane)
         else:
             del self._lanes[copy.lane]
+
+    def before(self, copy: Copy) -> Iterable[Copy]:
+        return reversed(self._lanes.get(_key(copy.delivery), ()))
+
+
+def _key(delivery: Delivery) -> str:
+    return delivery.event.attributes.get("partitionkey") or delivery.key or ""

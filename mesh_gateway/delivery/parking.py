@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from mesh_gateway.delivery.gate import Gate
-from mesh_gateway.delivery.insist import Insist
+from mesh_gateway.delivery.insist import InOrder, Insist
 from mesh_gateway.delivery.lanes import Copy
 from mesh_gateway.delivery.schedule import Clock
 from mesh_gateway.errors import EventError
@@ -45,7 +45,9 @@ Take = Callable[[Delivery, Callable[[Delivery], None]], None]
 
 
 class Parking:
-    """Parks copies, and brings them back through `take` when `room()` says so.
+    """Parks copies, and brings them back through `take` when `room()` says so; `ordered`: in the order they came in, and
+    none before `run` begins, so that they come after what a predecessor parks. `first`: what is parked comes back before
+    the reader reads anything; the gate is held until then.
 
     `run` has one owner and may raise `TransportError`; it can then be run again.
     """
@@ -59,6 +61,8 @@ class Parking:
         room: Callable[[], int],
         counters: Moved,
         clock: Clock,
+        ordered: bool = False,
+        first: bool = False,
     ) -> None:
         self.channel = channel
         self._gate = gate
@@ -66,13 +70,22 @@ class Parking:
         self._room = room
         self._counters = counters
         self._clock = clock
-        self._store = Insist(channel.publish, clock)
+        self._store: Insist | InOrder
+        if ordered:
+            # As many at once as the transport stores in one go: of two batches the second might be stored alone.
+            self._store = InOrder(channel.publish, clock, channel.transport.capabilities.max_batch)
+        else:
+            self._store = Insist(channel.publish, clock)
         self._wanted = asyncio.Event()
         self._news = asyncio.Event()
         self._has_room = asyncio.Event()
+        self._arrived = asyncio.Event()
+        self._arrived.set()
         self._published = 0
-        self.drained = False
+        self.drained: bool
         """Nothing is parked. Not known before the first look into the channel."""
+        self._first = first
+        self._not_drained()
 
     @property
     def on_the_way(self) -> int:
@@ -83,7 +96,8 @@ class Parking:
         """Take this copy out of memory; it is finished once it is durable in the parked channel, as `event` if
         that differs from what came.
         """
-        self.drained = False
+        self._not_drained()
+        self._arrived.clear()
         self._counters.parked += 1
 
         def parked(error: EventError | None) -> None:
@@ -91,13 +105,23 @@ class Parking:
             if error is None:
                 copy.finish(copy.delivery)
             self._published += 1
-            if self._store.waiting < PARKING_LIMIT:
-                self._gate.let(self)
+            if self._store.waiting == 0:
+                self._arrived.set()
+            self._let()
 
         self._store.store(event or copy.delivery.event, parked)
         if self._store.waiting >= PARKING_LIMIT:
             self._gate.hold(self)
         self._want()
+
+    async def arrived(self) -> None:
+        """Returns once nothing is on its way into the parked channel."""
+        await self._arrived.wait()
+
+    def leave(self) -> None:
+        """Nothing is offered any more, so nothing has to be waited for."""
+        self._first = False
+        self._let()
 
     def resume(self) -> None:
         """The window has room again."""
@@ -105,7 +129,7 @@ class Parking:
 
     def wake(self) -> None:
         """Something else has published into the parked channel (a redrive)."""
-        self.drained = False
+        self._not_drained()
         self._published += 1
         self._want()
 
@@ -115,16 +139,18 @@ class Parking:
         self._has_room.set()  # nobody has said so while nothing was parked
 
     def stop(self) -> None:
-        """Park nothing more; what is on the way stays unsettled where it came from."""
+        """Park nothing more; what is on the way stays unsettled where it came from, and holds nobody back."""
         self._store.stop()
+        self._gate.let(self)
 
     async def run(self) -> None:
         """Bring parked copies back for as long as there are any, then wait for the next."""
+        self._store.begin()
         if await self._anything_left():
             self._wanted.set()
         else:
             self.drained = self._store.waiting == 0
-        self._gate.let(self)
+        self._let()
         while True:
             await self._until_wanted()
             self._wanted.clear()
@@ -144,7 +170,7 @@ class Parking:
             finally:
                 timer.cancel()
             if not self._wanted.is_set() and await self._anything_left():
-                self.drained = False
+                self._not_drained()
                 return
 
     async def _anything_left(self) -> bool:
@@ -162,10 +188,7 @@ class Parking:
                 await self._read_until_settled(subscription, ledger)
                 settling.cancel()
         finally:
-            try:
-                await ledger.flush()
-            finally:
-                await subscription.close()
+            await ledger.close()
 
     async def _read_until_settled(self, subscription: Subscription, ledger: Ledger) -> None:
         while True:
@@ -178,8 +201,18 @@ class Parking:
                 self._take(delivery, ledger.finish)
             if not deliveries and self._store.waiting == 0 and published == self._published:
                 self.drained = True
+                self._let()
                 if ledger.outstanding == 0:
                     return
+
+    def _not_drained(self) -> None:
+        self.drained = False
+        if self._first:
+            self._gate.hold(self)
+
+    def _let(self) -> None:
+        if self._store.waiting < PARKING_LIMIT and (self.drained or not self._first):
+            self._gate.let(self)
 
     async def _wait_for_room(self) -> int:
         while (room := self._room()) <= 0:

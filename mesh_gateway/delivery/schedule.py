@@ -55,6 +55,14 @@ class Schedule(Generic[T]):
         self._set_timer()
         return items
 
+    def take(self) -> list[tuple[float, T]]:
+        """Forget everything; what there was, soonest first, with the seconds until each would have been due."""
+        now = self._clock.time()
+        left = [(max(0.0, when - now), item) for when, _, item in sorted(self._heap)]
+        self._heap.clear()
+        self._set_timer()
+        return left
+
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()

@@ -11,27 +11,27 @@
     [{event}, {event}, …]
 
 The body is a plain CloudEvents batch, so whatever looks into the traffic can read it. A receiver says beforehand, in
-its answer to OPTIONS, that it takes transfers and how large they may be (`Terms`).
+its answer to OPTIONS, that it takes transfers and how large they may be (`terms.py`). Where it says so, the sender offers
+the events first: a request with `mesh-transfer: 1-offer`, relay and epoch, whose body is the identities (`identity.py`) one
+after the other. The answer names the wanted ones by their place, from 1: `{"wanted": "1-97,100"}`.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-import msgspec
 
 from mesh_gateway.broker.broker import ARRIVAL
 from mesh_gateway.errors import EventError, EventTooLarge, InvalidEvent, UnsupportedMediaType
 from mesh_gateway.event import Event
+from mesh_gateway.federation import ranges
+from mesh_gateway.federation.identity import DIGEST
 from mesh_gateway.federation.transfer import (
-    ACCEPTED,
-    DUPLICATE,
-    LOOPED,
     Lane,
     Numbered,
+    Offer,
     Transfer,
     Verdict,
     Word,
@@ -41,8 +41,11 @@ from mesh_gateway.wire import beside, http, json
 VERSION = b"1"
 """Of this way of writing transfers. Another one gets another number, and who does not know it says so."""
 
-TRANSFER, PLACE = b"mesh-transfer", b"mesh-place"
-"""Headers of an answer to OPTIONS; the first one also makes a request a transfer."""
+TRANSFER = b"mesh-transfer"
+"""The header that makes a request a transfer, or an offer of one."""
+
+OFFER = b"1-offer"
+"""Instead of the version, for an offer: who knows none says that this version is unknown, and is asked anew."""
 
 HEADERS = "meshheaders"
 """An event's HTTP headers (tracing) within a batch, where they have no place of their own."""
@@ -53,28 +56,11 @@ LINK_ONLY = frozenset({ARRIVAL})
 GZIP_LEVEL = 1
 """The cheapest: on JSON it finds most of what the dearest finds, at a third of its cost."""
 
-WHY_LENGTH = 256
-"""Characters of a refusal's reason: what a dead letter keeps of it. So 500 of them fit an answer of `remote.ANSWER_BYTES`."""
-
 NAME_LENGTH = 160
 """Characters of a relay or an epoch; `namespace/name` has 127 at most (`topology.values.LONGEST_NAME`)."""
 
 # Fifteen digits are more than any lane will see, and keep what a peer sends small.
 _number = re.compile(rb"[0-9]{1,15}").fullmatch
-_range = re.compile(rb"([0-9]{1,15})(?:-([0-9]{1,15}))?").fullmatch
-_encode = msgspec.json.Encoder().encode
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_verdicts = msgspec.json.Decoder(list[str | dict[str, str] | None]).decode
-_PLAIN = {verdict.word.value: verdict for verdict in (ACCEPTED, DUPLICATE, LOOPED)}
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a receiver of transfers says of itself."""
-
-    place: str
-    most_events: int
-    most_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +78,6 @@ class Incoming:
         return [self.unreadable[index] if index in self.unreadable else next(given) for index in range(count)]
 
 
-# ── terms ────────────────────────────────────────────────────────────────────────────────────
-
-
-def terms_headers(terms: Terms) -> tuple[tuple[str, str], ...]:
-    """How an answer to OPTIONS says that transfers are taken."""
-    said = f"{VERSION.decode()}; events={terms.most_events}; bytes={terms.most_bytes}; gzip"
-    return (TRANSFER.decode(), said), (PLACE.decode(), terms.place)
-
-
-def read_terms(headers: Mapping[bytes, bytes]) -> Terms | None:
-    """What an answer to OPTIONS says; None when its sender takes no transfers of this version."""
-    version, *parameters = (part.strip() for part in headers.get(TRANSFER, b"").split(b";"))
-    place = headers.get(PLACE, b"").decode("latin-1")
-    numbers = dict(part.split(b"=", 1) for part in parameters if b"=" in part)
-    events, size = numbers.get(b"events", b""), numbers.get(b"bytes", b"")
-    if version != VERSION or not place or not _number(events) or not _number(size):
-        return None
-    return Terms(place, max(1, int(events)), max(1, int(size)))
-
-
 # ── the request ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -123,15 +89,10 @@ def encode(transfer: Transfer, *, gzip: bool) -> tuple[bytes, bytes]:
     if gzip:
         body = zlib.compress(body, GZIP_LEVEL, wbits=zlib.MAX_WBITS | 16)
         coding = b"content-encoding: gzip\r\n"
-    lines = (
-        b"mesh-transfer: %b\r\nmesh-relay: %b\r\nmesh-epoch: %b\r\nmesh-floor: %d\r\nmesh-numbers: %b\r\n"
-        b"content-type: %b\r\n%bcontent-length: %d\r\n"
-    ) % (
-        VERSION,
-        lane.relay.encode(),
-        lane.epoch.encode(),
+    lines = (b"%bmesh-floor: %d\r\nmesh-numbers: %b\r\ncontent-type: %b\r\n%bcontent-length: %d\r\n") % (
+        _lane_lines(lane, VERSION),
         transfer.floor,
-        _ranges([number for number, _ in transfer.events]),
+        ranges.ranges([number for number, _ in transfer.events]),
         http.BATCH,
         coding,
         len(body),
@@ -141,16 +102,13 @@ def encode(transfer: Transfer, *, gzip: bool) -> tuple[bytes, bytes]:
 
 def decode(fields: Mapping[bytes, bytes], body: bytes, cluster: str, limits: http.Limits) -> Incoming:
     """A transfer of that cluster. Raises `EventError` when it is none, or is over a limit as a whole."""
-    if fields.get(TRANSFER) != VERSION:
-        # No fault of its events: with this answer the sender asks anew what is read here.
-        raise UnsupportedMediaType(f"mesh-transfer: this gateway reads version {VERSION.decode()}")
+    lane = _lane(fields, cluster, VERSION)
     floor = fields.get(b"mesh-floor", b"")
     if not _number(floor):
         raise InvalidEvent("mesh-floor: must be a number")
-    lane = Lane(cluster, _name(fields, b"mesh-relay"), _name(fields, b"mesh-epoch"))
     body = _uncoded(fields.get(b"content-encoding", b""), body, limits.max_batch_bytes)
     each = [_bounded(one, limits.max_event_bytes) for one in _each(body, limits)]
-    numbers = _numbers(fields.get(b"mesh-numbers", b""), limits.max_batch_events)
+    numbers = ranges.numbers(fields.get(b"mesh-numbers", b""), limits.max_batch_events)
     if len(numbers) != len(each):
         raise InvalidEvent(f"mesh-numbers: names {len(numbers)} events, the body has {len(each)}")
     events = [
@@ -162,6 +120,47 @@ def decode(fields: Mapping[bytes, bytes], body: bytes, cluster: str, limits: htt
         if isinstance(one, EventError)
     }
     return Incoming(Transfer(lane, int(floor), tuple(events)), unreadable)
+
+
+def encode_offer(offer: Offer) -> tuple[bytes, bytes]:
+    """The header lines and the body of an offer."""
+    body = b"".join(offer.identities)
+    lines = b"%bcontent-type: application/octet-stream\r\ncontent-length: %d\r\n" % (
+        _lane_lines(offer.lane, OFFER),
+        len(body),
+    )
+    return lines, body
+
+
+def decode_offer(fields: Mapping[bytes, bytes], body: bytes, cluster: str, limits: http.Limits) -> Offer:
+    """An offer of that cluster. Raises `EventError` when it is none, or names too many events."""
+    lane = _lane(fields, cluster, OFFER)
+    count, rest = divmod(len(body), DIGEST)
+    if rest:
+        raise InvalidEvent(f"an offer has {DIGEST} bytes of each event; this one is torn")
+    if count > limits.max_batch_events:
+        raise EventTooLarge(f"the offer names {count} events, the limit is {limits.max_batch_events}")
+    return Offer(lane, tuple(body[at : at + DIGEST] for at in range(0, len(body), DIGEST)))
+
+
+def is_offer(fields: Mapping[bytes, bytes]) -> bool:
+    """Whether a request of a peer is an offer, and no transfer."""
+    return fields.get(TRANSFER) == OFFER
+
+
+def _lane_lines(lane: Lane, version: bytes) -> bytes:
+    return b"mesh-transfer: %b\r\nmesh-relay: %b\r\nmesh-epoch: %b\r\n" % (
+        version,
+        lane.relay.encode(),
+        lane.epoch.encode(),
+    )
+
+
+def _lane(fields: Mapping[bytes, bytes], cluster: str, version: bytes) -> Lane:
+    if fields.get(TRANSFER) != version:
+        # No fault of its events: with this answer the sender asks anew what is read here.
+        raise UnsupportedMediaType(f"mesh-transfer: this gateway reads version {VERSION.decode()}")
+    return Lane(cluster, _name(fields, b"mesh-relay"), _name(fields, b"mesh-epoch"))
 
 
 def _whole(event: Event) -> Event:
@@ -217,67 +216,3 @@ def _uncoded(coding: bytes, body: bytes, most: int) -> bytes:
     if not inflate.eof or inflate.unused_data:
         raise InvalidEvent("content-encoding: the body is torn")
     return plain
-
-
-def _ranges(numbers: Sequence[int]) -> bytes:
-    """`13-112,115`: numbers in their order, each run of them once."""
-    parts: list[str] = []
-    first = last = numbers[0] if numbers else 0
-    for number in numbers[1:]:
-        if number == last + 1:
-            last = number
-            continue
-        parts.append(str(first) if first == last else f"{first}-{last}")
-        first = last = number
-    if numbers:
-        parts.append(str(first) if first == last else f"{first}-{last}")
-    return ",".join(parts).encode()
-
-
-def _numbers(text: bytes, most: int) -> list[int]:
-    """The numbers of `_ranges`. Raises `InvalidEvent`; never makes more than `most` of them."""
-    numbers: list[int] = []
-    for part in text.split(b",") if text else ():
-        match = _range(part)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
-        if first < 1 or last < first or len(numbers) + last - first >= most:
-            raise InvalidEvent(f"mesh-numbers: {part[:40].decode('latin-1')!r} is no range of numbers")
-        numbers += range(first, last + 1)
-    return numbers
-
-
-# ── the answer ───────────────────────────────────────────────────────────────────────────────
-
-
-def encode_verdicts(verdicts: Sequence[Verdict | None]) -> bytes:
-    """The body of the answer."""
-    return _encode(
-        {
-            "verdicts": [
-                None
-                if one is None
-                else {"refused": one.why[:WHY_LENGTH]}
-                if one.word is Word.REFUSED
-                else one.word.value
-                for one in verdicts
-            ]
-        }
-    )
-
-
-def decode_verdicts(body: bytes, count: int) -> list[Verdict | None] | None:
-    """The verdicts of a transfer of `count` events; None when this is no such answer."""
-    try:
-        given = _verdicts(_members(body).get("verdicts", b"[]"))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    verdicts = [_verdict(one) for one in given if one is None or _verdict(one) is not None]
-    return verdicts if len(verdicts) == len(given) == count else None
-
-
-def _verdict(given: str | dict[str, str] | None) -> Verdict | None:
-    if isinstance(given, str):
-        return _PLAIN.get(given)
-    if isinstance(given, dict) and "refused" in given:
-        return Verdict(Word.REFUSED, given["refused"])
-    return None

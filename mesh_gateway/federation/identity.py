@@ -1,4 +1,7 @@
-"""By what an event is recognised when it comes again: what CloudEvents calls its identity, source and id."""
+"""By what an event is recognised when it comes again: what CloudEvents calls its identity, source and id.
+
+Gateways tell each other identities (`offers.py`): to make them otherwise takes a new version of transfers.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ from hashlib import blake2b
 
 from mesh_gateway.delivery.deadletter import CLUSTER, TRIGGER
 from mesh_gateway.event import Event
+
+DIGEST = 16
+"""Bytes of an identity."""
 
 
 def identity(event: Event) -> bytes:
@@ -21,4 +27,4 @@ def identity(event: Event) -> bytes:
     trigger = event.attributes.get(TRIGGER)
     if trigger is not None:
         text = f"letter {event.attributes.get(CLUSTER, '')} {trigger} ".encode() + text
-    return blake2b(text, digest_size=16).digest()
+    return blake2b(text, digest_size=DIGEST).digest()

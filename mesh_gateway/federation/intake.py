@@ -73,10 +73,7 @@ class Intake:
                 tasks.create_task(ledger.run())
                 await self._read(subscription, ledger)
         finally:
-            try:
-                await ledger.flush()
-            finally:
-                await subscription.close()
+            await ledger.close()
 
     async def _read(self, subscription: Subscription, ledger: Ledger) -> None:
         while True:

@@ -24,6 +24,11 @@ class ProcessMemory:
         self._lanes: dict[Lane, Seen] = {}
         self._window = Window()
 
+    @property
+    def forgotten(self) -> int:
+        """Identities that went before their time, for want of room."""
+        return self._window.evicted
+
     def lane(self, lane: Lane) -> Seen:
         """What was seen of this lane."""
         return self._lanes.get(lane) or Seen()

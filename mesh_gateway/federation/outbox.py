@@ -12,14 +12,15 @@ there, and no memory here.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from mesh_gateway.delivery.policy import JITTER
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
 from mesh_gateway.federation.rate import Rate
-from mesh_gateway.federation.transfer import Lane, Numbered, Transfer, Verdict, Word
+from mesh_gateway.federation.transfer import ACCEPTED, Lane, Numbered, Transfer, Verdict, Word
 
 MOST_EVENTS, MOST_BYTES = 500, 1_048_576
 """Of one transfer: beyond them the fixed cost of a request (some 60 µs on each side) is under 0.2 µs an event."""
@@ -57,10 +58,13 @@ class Backoff:
     longest: float = 60.0
     longest_asked: float = 600.0
     """A receiver's own wish is honoured up to here: one that asks for a year must not stop the relay for a year."""
+    chance: Callable[[], float] = lambda: 0.5
+    """In [0, 1): places the jitter. As it is here there is none."""
 
     def wait(self, failures: int, after: float | None = None) -> float:
         """Seconds after that many failures in a row. `after`: those that the receiver asked to wait."""
         wait = min(self.first * 2.0 ** min(failures - 1, 32), self.longest)
+        wait *= 1 - JITTER + 2 * JITTER * self.chance()
         return wait if after is None else max(wait, min(after, self.longest_asked))
 
 
@@ -159,18 +163,19 @@ class Outbox:
         """The transfer under way got these verdicts, one for each event in order; those that have one have ended.
 
         The others wait again, before all that come later: so the numbers below the first of the next transfer have
-        ended, which is what its `floor` says. An event that has none again and again, while others get theirs, is
-        given up after `retry` tries more than the first: it is no fault of the link.
+        ended, which is what its `floor` says. An event that has none again and again, while others are stored, is
+        given up after `retry` tries more than the first: it is no fault of the link or of the receiver's store.
         """
         if not any(verdicts):
             self.failed(now)
             return []
         held, self._under_way = self._under_way, ()
         self._next_events = self._most_events
+        stored = ACCEPTED in verdicts
         ended: list[Judged] = []
         again: list[Held] = []
         for one, verdict in zip(held, verdicts, strict=True):
-            final = verdict or self._given_up(one)
+            final = verdict or (self._given_up(one) if stored else None)
             if final is None:
                 again.append(one)
             else:
@@ -178,8 +183,8 @@ class Outbox:
                     Judged(one.token, one.numbered.event, final, one.failures + (verdict is not None))
                 )
         self._again(again)
-        self.failures = 0
-        self._not_before = now + self._backoff.first if again else 0.0
+        self.failures = self.failures + 1 if again and not stored else 0
+        self._not_before = now + self._backoff.wait(max(1, self.failures)) if again else 0.0
         return ended
 
     def failed(self, now: float, after: float | None = None) -> None:

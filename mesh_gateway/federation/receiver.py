@@ -2,6 +2,9 @@
 
     take ─▶ waiting ─▶ judged and stored, all that wait together ─▶ told
 
+Where several ways lead to the broker, events are offered first, and an answer says which are wanted (`offers.py`); what is
+known is asked in the commit that stores what came before.
+
 On a transport that can remember, judging and storing are one commit. On any other the judgement is that of this
 process, and what slips through (a crash between storing and answering) is found by the `Sieve` when it is read.
 """
@@ -9,19 +12,22 @@ process, and what slips through (a crash between storing and answering) is found
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mesh_gateway.broker.broker import Broker
-from mesh_gateway.delivery.trigger import COPY_OVERHEAD
+from mesh_gateway.delivery.window import COPY_OVERHEAD
 from mesh_gateway.errors import ConnectionLost, EventError, InvalidEvent, MeshError, Throttled, TransportError
 from mesh_gateway.event import Event
 from mesh_gateway.federation import via
 from mesh_gateway.federation.inbox import Judgement, Rules, judge
 from mesh_gateway.federation.lanes import Lanes
 from mesh_gateway.federation.memory import ProcessMemory
-from mesh_gateway.federation.transfer import ACCEPTED, Transfer, Verdict, Word
+from mesh_gateway.federation.offers import WAIT, Promises
+from mesh_gateway.federation.transfer import ACCEPTED, Offer, Transfer, Verdict, Word
 from mesh_gateway.transport.batch import Done
 from mesh_gateway.transport.contract import Memory, Remembering
 
@@ -32,9 +38,23 @@ and one commit stays a matter of a few hundred milliseconds."""
 MOST_WAITING = 4 * MOST_BYTES
 """Of the transfers that wait. A packed one is a thousand times as large as what the ingress has counted of it."""
 
+MOST_OFFERS = 16
+"""Of one cluster, that wait for an answer; a relay has one. Beyond them everything is wanted: only its copies cross in vain."""
+
 Verdicts = Sequence[Verdict | None]
 Told = Callable[[Verdicts | TransportError], None]
 """Called once: a verdict for each event of the transfer, or why there is none. Must not raise."""
+
+Wanted = Callable[[Sequence[bool] | TransportError], None]
+"""Called once: for each event of the offer whether it is wanted, or why that is not known. Must not raise."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Offered:
+    offer: Offer
+    told: Wanted
+    until: float
+    """When it has waited long enough."""
 
 
 @dataclass(slots=True)
@@ -52,22 +72,37 @@ class _Waiting:
 class Receiver:
     """Takes what peers send into one broker. `take` and `accept` from any callback of the loop; `run` has one owner."""
 
-    def __init__(self, broker: Broker, place: str, max_hops: int = via.MAX_HOPS) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        place: str,
+        max_hops: int = via.MAX_HOPS,
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.place = place
         self.verdicts: Counter[tuple[str, str]] = Counter()
         """By (sending cluster, word); `undecided` for events that got no verdict."""
+        self._now = now
         self._broker = broker
         self._max_hops = max_hops
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
+        self._offered: list[_Offered] = []
+        """In the order in which they came."""
+        self._promises = Promises()
         self._wake = asyncio.Event()
         self._memory = ProcessMemory()
+
+    @property
+    def forgotten(self) -> int:
+        """Identities that went before their day was over, for want of room: their duplicates would not be known."""
+        return self._memory.forgotten
 
     def take(self, transfer: Transfer, types: tuple[str, ...], told: Told) -> None:
         """Judge and store a transfer. `told` is called later, never before this returns; then what was accepted is durable."""
         if not self._broker.channel.up:
-            error = ConnectionLost(f"{self._broker.key}: its transport is down", retry_after=1)
-            asyncio.get_running_loop().call_soon(told, error)
+            asyncio.get_running_loop().call_soon(told, self._down())
             return
         one = _Waiting(transfer, Rules(self.place, self._max_hops, types), told)
         if self._waiting and self._waiting_bytes + one.size > MOST_WAITING:
@@ -76,6 +111,25 @@ class Receiver:
             return
         self._waiting.append(one)
         self._waiting_bytes += one.size
+        self._wake.set()
+
+    def offer(self, offer: Offer, told: Wanted) -> None:
+        """Say which of these events are wanted. `told` is called later, never before this returns; what it declines is
+        durable here. It waits for what others were asked to bring, for `offers.WAIT` at the longest.
+        """
+        soon = asyncio.get_running_loop().call_soon
+        if not self._broker.channel.up:
+            soon(told, self._down())
+            return
+        older = [one for one in self._offered if one.offer.lane == offer.lane]
+        for one in older:
+            self._offered.remove(one)
+            soon(one.told, ConnectionLost("its sender has asked anew"))
+        if sum(one.offer.lane.cluster == offer.lane.cluster for one in self._offered) >= MOST_OFFERS:
+            soon(told, [True] * len(offer.identities))
+            return
+        asks_again = self._promises.begin(offer.lane) or bool(older)
+        self._offered.append(_Offered(offer, told, self._now() + (0.0 if asks_again else WAIT)))
         self._wake.set()
 
     def accept(self, events: Sequence[Event], cluster: str, types: tuple[str, ...], done: Done) -> None:
@@ -109,24 +163,34 @@ class Receiver:
         """Judge and store until cancelled. Raises nothing of its own: each transfer is told how it went."""
         try:
             while True:
-                await self._wake.wait()
-                taken = self._take_some()
+                await self._something_to_do()
+                taken, offered = self._take_some(), tuple(self._offered)
                 try:
-                    judgements = await self._store(taken)
+                    judgements, known = await self._store(taken, [one.offer for one in offered])
                 except TransportError as error:
-                    for one in taken:
-                        one.told(error)
+                    self._fail(taken, offered, error)
                 except BaseException:
-                    for one in taken:
-                        one.told(ConnectionLost("receiving was interrupted"))
+                    self._fail(taken, offered, ConnectionLost("receiving was interrupted"))
                     raise
                 else:
                     for one, judgement in zip(taken, judgements, strict=True):
                         self._tell(one, judgement)
+                    self._answer(offered, known)
         finally:
             waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-            for one in waiting:
-                one.told(ConnectionLost("the gateway stops receiving"))
+            self._fail(waiting, tuple(self._offered), ConnectionLost("the gateway stops receiving"))
+
+    def _down(self) -> ConnectionLost:
+        return ConnectionLost(f"{self._broker.key}: its transport is down", retry_after=1)
+
+    async def _something_to_do(self) -> None:
+        """Returns when something has come, or an answer has waited long enough."""
+        if not self._waiting:
+            first = min((one.until for one in self._offered), default=None)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if first is None else max(0.0, first - self._now())):
+                    await self._wake.wait()
+        self._wake.clear()
 
     def _take_some(self) -> list[_Waiting]:
         size = count = 0
@@ -138,9 +202,15 @@ class Receiver:
         taken = self._waiting[:count]
         del self._waiting[:count]
         self._waiting_bytes -= sum(one.size for one in taken)
-        if not self._waiting:
-            self._wake.clear()
         return taken
+
+    def _fail(self, taken: Iterable[_Waiting], offered: Iterable[_Offered], error: TransportError) -> None:
+        for one in taken:
+            one.told(error)
+        for other in offered:
+            if other in self._offered:
+                self._offered.remove(other)
+                other.told(error)
 
     def _tell(self, one: _Waiting, judgement: Judgement) -> None:
         cluster, new = one.transfer.lane.cluster, len(judgement.new)
@@ -149,26 +219,51 @@ class Receiver:
         for verdict in judgement.verdicts:
             if verdict is not ACCEPTED:
                 self.verdicts[cluster, "undecided" if verdict is None else verdict.word.value] += 1
+        self._promises.came(judgement.identities)
         one.told(judgement.verdicts)
 
-    async def _store(self, taken: Sequence[_Waiting]) -> list[Judgement]:
-        """The judgements, true of what is durable. Raises `TransportError`: then nobody knows what was stored."""
-        if isinstance(self._broker.channel.transport, Remembering):
-            return await self._store_and_remember(taken)
-        return [await self._store_here(one) for one in taken]
+    def _answer(self, offered: Iterable[_Offered], known: Collection[bytes]) -> None:
+        """Those whose answer is clear; the others wait on."""
+        for one in offered:
+            if one not in self._offered:
+                continue  # asked anew meanwhile
+            now = self._now()
+            wanted = self._promises.answer(one.offer, known, now, may_wait=now < one.until)
+            if wanted is not None:
+                self._offered.remove(one)
+                if unwanted := wanted.count(False):
+                    self.verdicts[one.offer.lane.cluster, Word.UNWANTED.value] += unwanted
+                one.told(wanted)
 
-    async def _store_and_remember(self, taken: Sequence[_Waiting]) -> list[Judgement]:
+    async def _store(
+        self, taken: Sequence[_Waiting], offers: Iterable[Offer]
+    ) -> tuple[Sequence[Judgement], Collection[bytes]]:
+        """The judgements, true of what is durable, and what is durable of that which is offered. Raises `TransportError`:
+        then nobody knows what was stored.
+        """
+        asked = [one for offer in offers for one in offer.identities]
+        if isinstance(self._broker.channel.transport, Remembering):
+            return await self._store_and_remember(taken, asked)
+        judgements = [await self._store_here(one) for one in taken]
+        return judgements, self._memory.known(asked)
+
+    async def _store_and_remember(
+        self, taken: Sequence[_Waiting], asked: Sequence[bytes]
+    ) -> tuple[Sequence[Judgement], Collection[bytes]]:
         arrival = self._broker.arrival()
         judgements: list[Judgement] = []
+        known: set[bytes] = set()
 
         def choose(memory: Memory) -> Sequence[Event]:
             judgements[:] = [_remembered(one.transfer, one.rules, memory) for one in taken]
+            known.clear()
+            known.update(memory.known(asked))
             return [
                 self._broker.relayed(new.event, arrival) for judgement in judgements for new in judgement.new
             ]
 
         await self._broker.channel.put_chosen(choose, size=sum(one.size for one in taken))
-        return judgements
+        return judgements, known
 
     async def _store_here(self, one: _Waiting) -> Judgement:
         """On a transport that cannot remember: what it took of the new ones is remembered by this process."""

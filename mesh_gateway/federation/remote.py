@@ -19,9 +19,12 @@ from mesh_gateway.delivery.http import (
 )
 from mesh_gateway.delivery.pool import Pool
 from mesh_gateway.delivery.sink import Accepted, Outcome, Retry
-from mesh_gateway.federation import encoding
+from mesh_gateway.federation import answers, encoding
+from mesh_gateway.federation.identity import identity
+from mesh_gateway.federation.offers import wanted_part, with_unwanted
 from mesh_gateway.federation.target import Manner, NotTaken, Reason, Unreached
-from mesh_gateway.federation.transfer import ACCEPTED, Transfer, Verdict, Word
+from mesh_gateway.federation.terms import read_terms
+from mesh_gateway.federation.transfer import ACCEPTED, Offer, Transfer, Verdict, Word
 
 SINGLES = 64
 """Single events under way at once: as many as a trigger has, by the same reckoning."""
@@ -45,7 +48,7 @@ class Remote:
         self._ask = self._post.replace(b"POST", b"OPTIONS", 1)
         self._pool = Pool(host, port, limit=1, timeout=settings.timeout, tls=client_tls(settings))
         self._sink = HttpSink(settings)
-        self._batches = False
+        self._batches = self._offers = False
 
     async def meet(self) -> Manner:
         """As `Target.meet`: another gateway says in its answer to OPTIONS that it takes transfers."""
@@ -56,7 +59,7 @@ class Remote:
         if response.status in (401, 403) or response.status in NOT_THERE:
             raise _unreached(response)
         headers = {name.lower(): value for name, value in response.headers}
-        terms = encoding.read_terms(headers)
+        terms = read_terms(headers)
         if response.status == 404 and encoding.TRANSFER in headers:
             raise _unreached(response)  # a gateway, without such a broker
         if self._batches and response.status >= 500 and response.status != 501:
@@ -64,11 +67,14 @@ class Remote:
         self._batches = terms is not None
         if terms is None:
             return Manner("singles", most_events=SINGLES)
+        self._offers = terms.offers
         return Manner("batches", terms.place, terms.most_events, terms.most_bytes)
 
     async def send(self, transfer: Transfer) -> Sequence[Verdict | None]:
         """As `Target.send`."""
-        return await (self._send_batch(transfer) if self._batches else self._send_singles(transfer))
+        if not self._batches:
+            return await self._send_singles(transfer)
+        return await (self._offer_first(transfer) if self._offers else self._send_batch(transfer))
 
     async def close(self) -> None:
         """As `Target.close`."""
@@ -77,17 +83,31 @@ class Remote:
 
     # ── transfers ────────────────────────────────────────────────────────────────────────────
 
+    async def _offer_first(self, transfer: Transfer) -> Sequence[Verdict | None]:
+        offer = Offer(transfer.lane, tuple(identity(event) for _, event in transfer.events))
+        response = await self._post_to_gateway(*encoding.encode_offer(offer))
+        if response.status != 200:
+            raise _unreached(response)  # whatever it is, it says nothing of the events
+        wanted = answers.decode_wanted(response.body, len(transfer.events))
+        if wanted is None:
+            raise Unreached("bad answer", "the answer does not say what is wanted; is there still a gateway?")
+        if not any(wanted):
+            return with_unwanted(wanted, ())
+        return with_unwanted(wanted, await self._send_batch(wanted_part(transfer, wanted)))
+
     async def _send_batch(self, transfer: Transfer) -> Sequence[Verdict | None]:
-        lines, body = encoding.encode(transfer, gzip=self._gzip)
-        response = await self._exchange(b"%b%b\r\n%b" % (self._post, lines, body))
+        response = await self._post_to_gateway(*encoding.encode(transfer, gzip=self._gzip))
         if response.status == 413 or (response.status == 400 and _is_problem(response)):
             raise NotTaken(_said(response))
         if response.status != 200:
             raise _unreached(response)
-        verdicts = encoding.decode_verdicts(response.body, len(transfer.events))
+        verdicts = answers.decode_verdicts(response.body, len(transfer.events))
         if verdicts is None:
             raise Unreached("bad answer", "the answer is no list of verdicts; is there still a gateway?")
         return verdicts
+
+    async def _post_to_gateway(self, lines: bytes, body: bytes) -> Response:
+        return await self._exchange(b"%b%b\r\n%b" % (self._post, lines, body))
 
     async def _exchange(self, request: bytes) -> Response:
         """One request and its answer. Raises `Unreached`."""

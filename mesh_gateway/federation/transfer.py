@@ -31,6 +31,13 @@ class Numbered(NamedTuple):
     event: Event
 
 
+class Offer(NamedTuple):
+    """The identities of events that could be sent: their sender asks which of them are wanted."""
+
+    lane: Lane
+    identities: tuple[bytes, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """One batch on its way."""
@@ -48,6 +55,8 @@ class Word(StrEnum):
     """Durable there."""
     DUPLICATE = "duplicate"
     """It was durable there before."""
+    UNWANTED = "unwanted"
+    """It was durable there before it was offered, and has not crossed the link."""
     LOOPED = "looped"
     """It has been in that broker's log already; the way back is not taken."""
     REFUSED = "refused"
@@ -66,3 +75,4 @@ class Verdict(NamedTuple):
 
 
 ACCEPTED, DUPLICATE, LOOPED = Verdict(Word.ACCEPTED), Verdict(Word.DUPLICATE), Verdict(Word.LOOPED)
+UNWANTED = Verdict(Word.UNWANTED)

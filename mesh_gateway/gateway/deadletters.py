@@ -26,6 +26,9 @@ Redriven = Trigger | Relay
 PAGE = 256
 """Dead letters looked at, published and removed at a time."""
 
+LONGEST = 12
+"""Digits of a code or a count."""
+
 HIDDEN = frozenset({"knativebrokerttl"})
 
 
@@ -78,10 +81,15 @@ def row(broker: str, letter: Stored) -> dict[str, Any]:
         "type": attributes["type"],
         "trigger": attributes.get("meshtrigger", ""),
         "reason": attributes.get("meshreason", ""),
-        "code": int(code) if code else None,
-        "attempts": int(attempts) if attempts else None,
+        "code": _whole(code),
+        "attempts": _whole(attempts),
         "time": letter.enqueued_at,
     }
+
+
+def _whole(text: str | None) -> int | None:
+    """A number that we wrote; None for what somebody else wrote into the same channel."""
+    return int(text) if text is not None and text.isdecimal() and len(text) < LONGEST else None
 
 
 def document(broker: str, letter: Stored) -> dict[str, Any]:

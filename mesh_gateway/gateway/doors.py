@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from mesh_gateway.errors import MeshError, TransportError
 from mesh_gateway.event import Event
-from mesh_gateway.federation import encoding
-from mesh_gateway.federation.encoding import Incoming, Terms
+from mesh_gateway.federation import answers, encoding
+from mesh_gateway.federation.encoding import Incoming
 from mesh_gateway.federation.receiver import Receiver, Verdicts
+from mesh_gateway.federation.terms import Terms, terms_headers
 from mesh_gateway.ingress.endpoint import not_stored
 from mesh_gateway.ingress.peers import Peer, Peers
 from mesh_gateway.ingress.responses import Answer
-from mesh_gateway.topology.spec import PeerSpec
+from mesh_gateway.topology.spec import BrokerDestination, GatewaySpec, PeerSpec
 from mesh_gateway.wire import http
 
 
 class Door:
     """Implements the ingress's `Receiving` for one broker."""
 
-    def __init__(self, receiver: Receiver, limits: http.Limits) -> None:
+    def __init__(self, receiver: Receiver, limits: http.Limits, *, offers: bool) -> None:
         self._receiver = receiver
         self._limits = limits
+        self._offers = offers
+        """Several ways lead here: peers are to offer events before they send them."""
 
     def terms(self) -> tuple[tuple[str, str], ...]:
         """As `Receiving.terms`."""
         limits = self._limits
-        return encoding.terms_headers(
-            Terms(self._receiver.place, limits.max_batch_events, limits.max_batch_bytes)
+        return terms_headers(
+            Terms(self._receiver.place, limits.max_batch_events, limits.max_batch_bytes, self._offers)
         )
 
     def take(
         self, peer: Peer, fields: Mapping[bytes, bytes], body: bytes, told: Callable[[Answer], None]
     ) -> None:
-        """As `Receiving.take`."""
+        """As `Receiving.take`, and the same for an offer."""
+        if encoding.is_offer(fields):
+            offer = encoding.decode_offer(fields, body, peer.cluster, self._limits)
+            self._receiver.offer(offer, partial(_answer_offer, told))
+            return
         incoming = encoding.decode(fields, body, peer.cluster, self._limits)
 
         def judged(outcome: Verdicts | TransportError) -> None:
@@ -46,8 +54,24 @@ class Door:
         self._receiver.accept(events, peer.cluster, peer.types, done)
 
 
+def _answer_offer(told: Callable[[Answer], None], outcome: Sequence[bool] | TransportError) -> None:
+    if isinstance(outcome, TransportError):
+        told(not_stored(outcome))
+    else:
+        told(Answer(200, content=answers.encode_wanted(outcome)))
+
+
 def _answer(incoming: Incoming, verdicts: Verdicts) -> Answer:
-    return Answer(200, content=encoding.encode_verdicts(incoming.whole(verdicts)))
+    return Answer(200, content=answers.encode_verdicts(incoming.whole(verdicts)))
+
+
+def several_ways(broker: str, spec: GatewaySpec) -> bool:
+    """Whether an event may come to this broker by more than one way: from several peers, or from one and from a broker of
+    this gateway.
+    """
+    peers = sum(not one.brokers or broker in one.brokers for one in spec.peers)
+    own = any(one.destination == BrokerDestination(broker) for one in spec.relays.values())
+    return peers + own > 1
 
 
 def peers(specs: Sequence[PeerSpec]) -> Peers | None:

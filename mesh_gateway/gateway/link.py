@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -48,10 +48,37 @@ class Link:
         self._error: TransportError = ConnectionLost(f"transport {name}: not connected yet")
 
     def channel(self, spec: ChannelSpec) -> Channel:
-        """A channel that serves while this transport is up."""
-        channel = Channel(spec, self.transport, lost=self.report)
+        """A channel that will serve while this transport is up, from when it is added."""
+        return Channel(spec, self.transport, lost=self.report)
+
+    def add(self, channel: Channel) -> None:
+        """Make this channel, too, whenever the transport comes up; `join` instead when it is up already."""
         self.channels.append(channel)
-        return channel
+
+    async def join(self, channel: Channel) -> None:
+        """Make a channel on a transport that is up, and serve; from then on it is made with the others. One that cannot
+        be made keeps no other from being served, also when the transport comes up again. Raises `TransportError`.
+        """
+        channel.transport = self.transport
+        await self._make([channel])
+        if channel not in self.channels:
+            self.channels.append(channel)
+        if self.up.is_set():
+            channel.serve()
+
+    def leave(self, channel: Channel) -> None:
+        """Make this channel no more; it refuses. Nobody may `join` with it meanwhile."""
+        if channel in self.channels:
+            self.channels.remove(channel)
+        self.drifts = [drift for drift in self.drifts if drift.channel != channel.name]
+        channel.refuse(ConnectionLost(f"{channel.name} is not served here any more", retry_after=1))
+
+    def replace(self, transport: Transport) -> None:
+        """Use another transport of the same kind from the next `run` on; the one under way closes what it opened."""
+        self._refuse()
+        self.transport = transport
+        for channel in self.channels:
+            channel.transport = transport
 
     def report(self, error: TransportError) -> None:
         """A publish or a reader has met this error."""
@@ -60,11 +87,38 @@ class Link:
             self._error = error
             self._broken.set()
 
+    def while_up(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """`work`, for as long as this transport is up; the link hears of the errors it ends with.
+
+        A subscription belongs to one connection. When that is lost, the work is cancelled and raises
+        `ConnectionLost`, so that its supervisor runs it again on the next one.
+        """
+
+        async def wait_and_work() -> None:
+            await self.up.wait()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    working = tasks.create_task(_only(work))
+                    lost = tasks.create_task(self._lost())
+                    working.add_done_callback(lambda ended: lost.cancel())
+            except* TransportError as group:
+                for error in leaves(group):
+                    if isinstance(error, TransportError):
+                        self.report(error)
+                raise
+
+        return wait_and_work
+
+    async def _lost(self) -> None:
+        await self.down.wait()
+        raise ConnectionLost(f"transport {self.name}: {self.detail or 'the connection was lost'}")
+
     async def run(self) -> None:
         """Open, serve until the connection is lost, then raise it. Cancelling closes in order."""
         self._broken.clear()
+        transport = self.transport
         try:
-            await self.transport.open()
+            await transport.open()
             await self._make(self.channels)
             self._serve()
             await self._broken.wait()
@@ -80,19 +134,22 @@ class Link:
             raise
         finally:
             self._refuse()
-            await self._close()
+            await self._close(transport)
 
     async def _make(self, channels: Sequence[Channel]) -> None:
         """Ensure all channels at once; the transport batches what it can."""
         if self.ensure is Ensure.OFF:
+            self.drifts = []
             return
         try:
             async with asyncio.TaskGroup() as tasks:
                 made = [tasks.create_task(self._make_one(channel.spec)) for channel in channels]
         except* TransportError as group:
             raise leaves(group)[0] from None
-        self.drifts = [drift for task in made for drift in task.result()]
-        for drift in self.drifts:
+        names = {channel.name for channel in channels}
+        found = [drift for task in made for drift in task.result()]
+        self.drifts = [drift for drift in self.drifts if drift.channel not in names] + found
+        for drift in found:
             log.warning(
                 "a channel differs from its document",
                 transport=self.name,
@@ -110,10 +167,10 @@ class Link:
         except ChannelGone as error:
             return [Drift(spec.name, "channel", "present", "absent", str(error))]
 
-    async def _close(self) -> None:
+    async def _close(self, transport: Transport) -> None:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self.transport.close()
+                await transport.close()
         except TimeoutError:
             log.warning("a transport did not close in time", transport=self.name, seconds=CLOSE_SECONDS)
 
@@ -132,3 +189,7 @@ class Link:
         refusal = ConnectionLost(f"transport {self.name} is down: {self.detail or 'closed'}", retry_after=1)
         for channel in self.channels:
             channel.refuse(refusal)
+
+
+async def _only(work: Callable[[], Awaitable[None]]) -> None:
+    await work()

@@ -19,8 +19,8 @@ from mesh_gateway.delivery.trigger import Trigger
 from mesh_gateway.gateway import status
 from mesh_gateway.gateway.backlog import Waiting, everything
 from mesh_gateway.gateway.mesh import Mesh
+from mesh_gateway.gateway.reload import Reloads
 from mesh_gateway.ingress.limits import IngressCounters
-from mesh_gateway.topology.spec import GatewaySpec
 
 PREFIX = "mesh_gateway_"
 
@@ -29,10 +29,10 @@ class Exporter(Collector):
     """Reads the counters of one gateway."""
 
     def __init__(
-        self, mesh: Mesh, spec: GatewaySpec, ingress: IngressCounters, unreadable: dict[str, int]
+        self, mesh: Mesh, reloads: Reloads, ingress: IngressCounters, unreadable: dict[str, int]
     ) -> None:
         self._mesh = mesh
-        self._spec = spec
+        self._reloads = reloads
         self._ingress = ingress
         self._unreadable = unreadable
         self._waiting: list[Waiting] = []
@@ -64,12 +64,31 @@ class Exporter(Collector):
         config = GaugeMetricFamily(
             PREFIX + "config_info", "The documents served.", labels=["hash", "generation"]
         )
-        config.add_metric([self._spec.digest, "1"], 1)
+        config.add_metric([self._mesh.parts.spec.digest, str(self._reloads.generation)], 1)
         yield config
+        yield from self._config()
         parts = GaugeMetricFamily(PREFIX + "part_up", "1 while a supervised part runs.", labels=["part"])
-        for part in self._mesh.supervised.values():
+        for part in [*self._mesh.supervised.values(), *self._mesh.beside]:
             parts.add_metric([part.name], int(part.ok))
         yield parts
+
+    def _config(self) -> Iterator[Metric]:
+        reloads = CounterMetricFamily(
+            PREFIX + "config_reloads", "Reloads of the documents by result.", labels=["result"]
+        )
+        for result, count in self._reloads.counts.items():
+            reloads.add_metric([result], count)
+        yield reloads
+        yield GaugeMetricFamily(
+            PREFIX + "config_last_success_timestamp_seconds",
+            "When the documents served were applied, or found to be the same.",
+            value=self._reloads.last_success,
+        )
+        yield GaugeMetricFamily(
+            PREFIX + "config_stale",
+            "1 while the last reload was refused, and older documents are served.",
+            value=int(self._reloads.refusal is not None),
+        )
 
     def _ingress_side(self) -> Iterator[Metric]:
         refused = CounterMetricFamily(
@@ -101,7 +120,9 @@ class Exporter(Collector):
             PREFIX + "unsettled_events", "Received and not yet settled.", labels=["broker", "group"]
         )
         unreadable = CounterMetricFamily(
-            PREFIX + "unreadable_records", "Stored records set aside as damaged.", labels=["channel"]
+            PREFIX + "unreadable_records",
+            "Stored records set aside as damaged, and losses on the transport that it has noticed.",
+            labels=["channel"],
         )
         for home in self._mesh.homes():
             accepted.add_metric([home.spec.key], home.broker.counters.accepted)
@@ -140,7 +161,7 @@ class Exporter(Collector):
             for trigger in home.triggers:
                 at = [home.spec.key, trigger.key]
                 counters = trigger.counters
-                document = self._spec.triggers[trigger.key]
+                document = self._mesh.parts.spec.triggers[trigger.key]
                 events.add_metric([*at, "matched"], counters.matched)
                 events.add_metric([*at, "filtered"], status.filtered(trigger, home, document.read))
                 for outcome, code, count in _ends(trigger):
@@ -195,13 +216,19 @@ class Exporter(Collector):
             "Second copies that a group was not given, found when they were read.",
             labels=["broker"],
         )
+        forgotten = CounterMetricFamily(
+            PREFIX + "relayed_forgotten",
+            "Identities forgotten before their day was over, for want of room.",
+            labels=["broker"],
+        )
         for home in self._mesh.homes():
             if home.receiver is not None:
+                forgotten.add_metric([home.spec.key], home.receiver.forgotten)
                 for (cluster, verdict), count in home.receiver.verdicts.items():
                     verdicts.add_metric([home.spec.key, cluster, verdict], count)
             if home.sieve is not None:
                 doubles.add_metric([home.spec.key], home.sieve.duplicates)
-        yield from (verdicts, doubles)
+        yield from (verdicts, doubles, forgotten)
 
     def _transports(self) -> Iterator[Metric]:
         up = GaugeMetricFamily(PREFIX + "transport_up", "1 while connected.", labels=["transport"])

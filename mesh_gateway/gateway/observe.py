@@ -31,8 +31,9 @@ def totals(mesh: Mesh) -> dict[str, int]:
 
 
 def changes(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
-    """What has been added since `before`."""
-    return {name: count - before.get(name, 0) for name, count in now.items() if count != before.get(name, 0)}
+    """What has been added since `before`. What has become less was removed and added again, and began at zero."""
+    added = {name: count - before.get(name, 0) for name, count in now.items()}
+    return {name: new if new > 0 else now[name] for name, new in added.items() if new}
 
 
 class Observers:

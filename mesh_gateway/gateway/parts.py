@@ -13,11 +13,12 @@ from mesh_gateway.broker.sink import BrokerSink
 from mesh_gateway.delivery.gate import Gate
 from mesh_gateway.delivery.http import HttpSettings, HttpSink
 from mesh_gateway.delivery.policy import RetryPolicy
+from mesh_gateway.delivery.replaced import Replaced
 from mesh_gateway.delivery.schedule import Clock
 from mesh_gateway.delivery.sink import Sink
 from mesh_gateway.delivery.trigger import Trigger
 from mesh_gateway.delivery.watch import Watches
-from mesh_gateway.errors import TopologyError, UnknownKind
+from mesh_gateway.errors import PluginError, TopologyError, UnknownKind
 from mesh_gateway.federation.receiver import Receiver
 from mesh_gateway.federation.relay import Relay
 from mesh_gateway.federation.sieve import Sieve
@@ -29,10 +30,12 @@ from mesh_gateway.topology.spec import (
     BrokerSpec,
     DeliverySpec,
     Destination,
+    GatewaySpec,
     HttpDestination,
     RelaySpec,
 )
 from mesh_gateway.transport.channel import Channel
+from mesh_gateway.transport.contract import ChannelSpec
 from mesh_gateway.transport.plugins import Plugins, import_string
 
 DISPLAY = "display:"
@@ -72,11 +75,21 @@ class RelayParts:
 class Parts:
     """Everything of one gateway, by name."""
 
+    spec: GatewaySpec = field(default_factory=GatewaySpec)
+    """What it was made of."""
     links: dict[str, Link] = field(default_factory=dict)
+    channels: dict[tuple[str, str], tuple[Link, Channel]] = field(default_factory=dict)
+    """By the names of transport and channel."""
     brokers: dict[str, BrokerParts] = field(default_factory=dict)
     triggers: dict[str, Trigger] = field(default_factory=dict)
     filters: dict[str, Filter] = field(default_factory=dict)
     relays: dict[str, RelayParts] = field(default_factory=dict)
+
+    def channel(self, link: Link, spec: ChannelSpec, kept: Channel | None = None) -> Channel:
+        """The channel of this description: made, unless one is `kept`."""
+        channel = kept or link.channel(spec)
+        self.channels[link.name, channel.name] = (link, channel)
+        return channel
 
     def redriven(self, name: str) -> Trigger | Relay | None:
         """Whose dead letters say this name: `namespace/name` of a trigger, or `relay:namespace/name`."""
@@ -84,6 +97,24 @@ class Parts:
             found = self.relays.get(name.removeprefix(RELAY))
             return None if found is None else found.relay
         return self.triggers.get(name)
+
+
+@dataclass(slots=True)
+class Assembled:
+    """New parts, and what is to be done to those of them that run already, all at once."""
+
+    parts: Parts
+    in_place: list[Callable[[], Sequence[Replaced]]] = field(default_factory=list)
+    """Each gives the sinks that were replaced by it, to be closed. None raises, none waits."""
+    reopened: list[Link] = field(default_factory=list)
+    """Links whose connections are to be closed and opened anew."""
+
+    def forget(self, running: Parts | None) -> None:
+        """These parts will not run: a new trigger that holds back the reader of a running broker lets go of it."""
+        kept = {} if running is None else running.triggers
+        for key, trigger in self.parts.triggers.items():
+            if kept.get(key) is not trigger:
+                trigger.gate.let(trigger.parking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +160,7 @@ def make_sink(
     parts: Parts,
     around: Surroundings,
 ) -> Sink:
-    """What delivers to a destination. Raises `TopologyError`, `UnknownKind`."""
+    """What delivers to a destination. Raises `TopologyError`, `PluginError`."""
     if isinstance(destination, BrokerDestination):
         return BrokerSink(parts.brokers[destination.broker].broker, around.ingress_url(destination.broker))
     if isinstance(destination, HttpDestination):
@@ -137,13 +168,22 @@ def make_sink(
             return HttpSink(http_settings(destination, sending))
         except OSError as error:
             raise no_tls(sending.owner, destination.url, error) from error
+        except UnicodeError as error:
+            raise no_head(sending.owner, destination.url) from error
     if destination.uri.startswith(DISPLAY):
         return DisplaySink(destination.uri)
     scheme = destination.uri.partition(":")[0]
     kind = around.plugins.sinks.get(scheme)
     if kind is None:
         raise UnknownKind(f"{sending.owner}: no plugin delivers to {scheme}: URIs")
-    sink: Sink = import_string(kind.load)(destination.uri)
+    load = import_string(kind.load)
+    try:
+        sink: Sink = load(destination.uri)
+    except Exception as error:  # a plugin's code
+        why = f"{type(error).__name__}: {error}"
+        raise PluginError(
+            f"{sending.owner}: the plugin for {scheme}: URIs cannot deliver there: {why}"
+        ) from error
     return sink
 
 
@@ -168,6 +208,12 @@ def http_settings(destination: HttpDestination, sending: Sending) -> HttpSetting
 def no_tls(owner: str, url: str, error: OSError) -> TopologyError:
     """What `ssl` says (its errors are `OSError`) of a certificate, key or authority that cannot be used, as a fault."""
     return TopologyError(f"{owner}: TLS for {url} cannot be set up: {error.strerror or error}")
+
+
+def no_head(owner: str, url: str) -> TopologyError:
+    """That a request cannot be written; without what is wrong in it, which may be a credential."""
+    what = "the host of its URL, its bearer or one of its headers has letters that HTTP cannot carry"
+    return TopologyError(f"{owner}: no request to {url} can be written: {what}")
 
 
 def policy(delivery: DeliverySpec) -> RetryPolicy:

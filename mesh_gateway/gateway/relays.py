@@ -11,8 +11,9 @@ from mesh_gateway.delivery.waiting import hold_limits
 from mesh_gateway.federation.local import Local
 from mesh_gateway.federation.outbox import Backoff
 from mesh_gateway.federation.receiver import Receiver
-from mesh_gateway.federation.relay import Relay, RelayPolicy
+from mesh_gateway.federation.relay import Relay
 from mesh_gateway.federation.remote import Remote
+from mesh_gateway.federation.sender import RelayPolicy
 from mesh_gateway.federation.sieve import Sieve
 from mesh_gateway.federation.target import Target
 from mesh_gateway.filters.dialects import Filter
@@ -28,16 +29,15 @@ from mesh_gateway.gateway.parts import (
     http_settings,
     make_filter,
     make_sink,
+    no_head,
     no_tls,
     policy,
 )
+from mesh_gateway.gateway.staying import MEMORY, Staying
 from mesh_gateway.topology.spec import BrokerDestination, BrokerSpec, GatewaySpec, RelaySpec
 from mesh_gateway.transport import builtin
 from mesh_gateway.transport.contract import ChannelSpec, Ensure, Purpose, Remembering, Start, TransportContext
 from mesh_gateway.transport.plugins import import_string
-
-MEMORY = "relay-memory"
-"""Directory, below that of the state, of what is remembered for brokers whose transports cannot."""
 
 SHORTEST_BACKOFF = 0.05
 """Seconds. With a `backoffDelay` of zero a target that is away would be asked in a tight loop."""
@@ -60,25 +60,33 @@ def groups_from_the_start(broker: BrokerSpec, gateway: GatewaySpec) -> list[str]
 # ── receiving ────────────────────────────────────────────────────────────────────────────────
 
 
-def add_receivers(spec: GatewaySpec, parts: Parts, around: Surroundings) -> None:
-    """A receiver for each broker that somebody may relay into, and a sieve where its transport cannot remember."""
+def add_receivers(spec: GatewaySpec, parts: Parts, stays: Staying, around: Surroundings) -> None:
+    """A receiver for each broker that somebody may relay into, and a sieve where its transport cannot remember.
+
+    A broker that has a sieve keeps it, also when nobody relays into it any more: its readers read through it.
+    """
     inside = {
         relay.destination.broker
         for relay in spec.relays.values()
         if isinstance(relay.destination, BrokerDestination)
     }
     for key, home in parts.brokers.items():
-        if not spec.peers and key not in inside:
-            continue
-        home.receiver = Receiver(home.broker, f"{spec.cluster}/{key}", spec.max_hops)
-        if not isinstance(home.link.transport, Remembering):
-            memory = parts.links.get(MEMORY) or _memory(spec, parts, around)
-            channel = memory.channel(ChannelSpec(home.spec.namespace, home.spec.name, groups=()))
+        wanted = bool(spec.peers) or key in inside
+        if wanted:
+            home.receiver = stays.receiver(home) or Receiver(
+                home.broker, f"{spec.cluster}/{key}", spec.max_hops
+            )
+        sieve = stays.sieve(home)
+        if sieve is not None or (wanted and not isinstance(home.link.transport, Remembering)):
+            memory = parts.links.get(MEMORY) or stays.other_link(MEMORY) or _memory(spec, around)
+            parts.links[MEMORY] = memory
+            described = ChannelSpec(home.spec.namespace, home.spec.name, groups=())
+            channel = parts.channel(memory, described, stays.memory(home, described))
             assert isinstance(memory.transport, Remembering)
-            home.sieve = Sieve(memory.transport, channel.name, memory.up)
+            home.sieve = sieve or Sieve(memory.transport, channel.name, memory.up)
 
 
-def _memory(spec: GatewaySpec, parts: Parts, around: Surroundings) -> Link:
+def _memory(spec: GatewaySpec, around: Surroundings) -> Link:
     """The embedded transport, as a memory only."""
     kind = builtin.EMBEDDED
     state = spec.state_directory
@@ -89,18 +97,22 @@ def _memory(spec: GatewaySpec, parts: Parts, around: Surroundings) -> Link:
         on_fatal=around.on_fatal,
     )
     transport = import_string(kind.load)(import_string(kind.options)(), context)
-    link = parts.links[MEMORY] = Link(MEMORY, kind.name, transport, Ensure.CREATE, around.on_fatal)
-    return link
+    return Link(MEMORY, kind.name, transport, Ensure.CREATE, around.on_fatal)
 
 
 # ── sending ──────────────────────────────────────────────────────────────────────────────────
 
 
-def add_relays(spec: GatewaySpec, parts: Parts, around: Surroundings) -> None:
-    """Make every relay. Raises `TopologyError` when a certificate cannot be used."""
+def add_relays(spec: GatewaySpec, parts: Parts, stays: Staying, around: Surroundings) -> None:
+    """Every relay: that which stays, or a new one. Raises `TopologyError` when a certificate cannot be used."""
     for relay in spec.relays.values():
         home = parts.brokers[relay.broker]
-        made = _relay(relay, home, spec, parts, around)
+        kept = stays.relay(relay)
+        if kept is None:
+            made = _relay(relay, home, parts, stays, around)
+        else:
+            made = kept.relay
+            parts.channel(home.link, made.parking.channel.spec, made.parking.channel)
         parts.relays[relay.key] = RelayParts(relay, home, made)
         home.relays.append(made)
 
@@ -116,16 +128,14 @@ def copying(
     ]
 
 
-def _relay(
-    spec: RelaySpec, home: BrokerParts, gateway: GatewaySpec, parts: Parts, around: Surroundings
-) -> Relay:
+def _relay(spec: RelaySpec, home: BrokerParts, parts: Parts, stays: Staying, around: Surroundings) -> Relay:
+    gateway = parts.spec
     capabilities = home.link.transport.capabilities
     namespace, name = home.spec.namespace, home.spec.name
-    parked = home.link.channel(
-        ChannelSpec(
-            namespace, name, Purpose.PARKED, trigger=group_of(spec), options=channel_options(home.spec)
-        )
+    described = ChannelSpec(
+        namespace, name, Purpose.PARKED, trigger=group_of(spec), options=channel_options(home.spec)
     )
+    parked = parts.channel(home.link, described, stays.channel(home, described))
     store = Insist(home.dead_letters.publish, around.clock)
     own_group = capabilities.groups
     return Relay(
@@ -142,6 +152,7 @@ def _relay(
                 max(spec.delivery.backoff_delay, SHORTEST_BACKOFF),
                 spec.delivery.backoff_max,
                 spec.delivery.retry_after_max,
+                chance=around.chance,
             ),
             spec.delivery.retry,
             spec.rate,
@@ -182,3 +193,5 @@ def _target(spec: RelaySpec, parts: Parts, around: Surroundings) -> Target:
         return Remote(http_settings(to, sending), gzip=spec.compression == "gzip")
     except OSError as error:
         raise no_tls(sending.owner, to.url, error) from error
+    except UnicodeError as error:
+        raise no_head(sending.owner, to.url) from error

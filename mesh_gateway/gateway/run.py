@@ -13,9 +13,10 @@ import contextlib
 import gc
 import os
 import signal
-import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -23,19 +24,19 @@ import structlog
 from mesh_gateway import __version__
 from mesh_gateway.delivery.watch import Watches
 from mesh_gateway.errors import MeshError
-from mesh_gateway.gateway import doors, logs, status
-from mesh_gateway.gateway.assembly import assemble
+from mesh_gateway.gateway import descriptors, logs, status
+from mesh_gateway.gateway.assembly import assemble, reassemble
+from mesh_gateway.gateway.leaving import end
+from mesh_gateway.gateway.listeners import Listeners
 from mesh_gateway.gateway.mesh import Mesh
 from mesh_gateway.gateway.observe import Observers
 from mesh_gateway.gateway.parts import Parts, Surroundings
+from mesh_gateway.gateway.reload import CannotReload, Load, Reloader
 from mesh_gateway.gateway.supervise import Part, supervise
-from mesh_gateway.ingress.endpoint import Endpoint
-from mesh_gateway.ingress.limits import IngressCounters, IngressLimits
-from mesh_gateway.ingress.listener import Listener
-from mesh_gateway.topology.spec import AdminSpec, GatewaySpec, IngressSpec, TLSServerSpec
+from mesh_gateway.ingress.limits import IngressCounters
+from mesh_gateway.topology.spec import GatewaySpec, IngressSpec
 from mesh_gateway.transport.hooks import HealthCheck
 from mesh_gateway.transport.plugins import Plugins
-from mesh_gateway.wire.http import Limits
 
 log = structlog.get_logger("mesh_gateway")
 
@@ -43,6 +44,9 @@ EXIT_OK = 0
 EXIT_STORE = 74
 EXIT_CONFIGURATION = 78
 EXIT_AT_ONCE = 143
+
+BEGIN_PATIENCE = 10.0
+"""Seconds for a new subscription of a trigger that must not miss anything meanwhile: a Kafka group needs up to six."""
 
 CONNECT_PATIENCE = 2.0
 """Seconds for the transports before `ready` is said without them: longer than opening a large
@@ -52,7 +56,7 @@ Announce = Callable[[dict[str, Any]], None]
 
 
 def serve(
-    spec: GatewaySpec,
+    documents: Documents,
     plugins: Plugins,
     *,
     dev: bool = False,
@@ -61,8 +65,21 @@ def serve(
 ) -> int:
     """Run one gateway until it is told to stop; the process's exit code. Call it once, in the main thread."""
     logs.configure("warning" if dev and log_level == "info" else log_level)
+    documents = within_limits(documents)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(GatewayProcess(spec, plugins, announce or _log_ready).run())
+        return runner.run(GatewayProcess(documents, plugins, announce or _log_ready).run())
+
+
+def within_limits(documents: Documents) -> Documents:
+    """The same, for as many open files as the system grants, at each reading."""
+    limit = descriptors.raise_limit()
+
+    def load() -> GatewaySpec:
+        return descriptors.within(documents.load(), limit)
+
+    spec = descriptors.within(documents.spec, limit)
+    options = documents.options | ({"open files"} if spec != documents.spec else set())
+    return replace(documents, spec=spec, load=load, options=options)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -78,15 +95,44 @@ def _log_ready(facts: dict[str, Any]) -> None:
     log.info("ready", **{key: value for key, value in facts.items() if key != "event"})
 
 
-class CannotListen(MeshError):
-    """A listener cannot be opened; says why and what to do."""
+class Hangups:
+    """SIGHUPs that come before there is a loop to take them: none ends the process, and none is forgotten."""
+
+    def __init__(self) -> None:
+        self.came = False
+        signal.signal(signal.SIGHUP, self._note)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.came = True
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """What a process serves, and how it is read again."""
+
+    spec: GatewaySpec
+    load: Load
+    changes: Callable[[], AsyncIterator[None]] | None = None
+    """Something each time that the files have changed; None when they are not watched."""
+    options: frozenset[str] = frozenset()
+    """What was given on the command line and is laid over the files at each reading: `--ingress`, `--admin`, `--state`,
+    `dev`; and `open files` where there are too few of them for what the files say."""
+    hangups: Hangups | None = None
+    """Those since before the documents were read."""
+
+
+def nothing_to_read() -> GatewaySpec:
+    """The `load` of a gateway without files."""
+    raise CannotReload("this gateway serves no files that could be read again")
 
 
 class GatewayProcess:
     """The gateway of this process; what the admin API shows."""
 
-    def __init__(self, spec: GatewaySpec, plugins: Plugins, announce: Announce) -> None:
-        self.spec = spec
+    def __init__(self, documents: Documents, plugins: Plugins, announce: Announce) -> None:
+        self.spec = documents.spec
+        self.reloader = Reloader(documents.spec, documents.load, self._apply)
+        self._documents = documents
         self.watches = Watches()
         self.state = "starting"
         self.unreadable: Counter[str] = Counter()
@@ -95,9 +141,13 @@ class GatewayProcess:
         self._announce = announce
         self._stop = asyncio.Event()
         self._exit = EXIT_OK
-        self._urls: dict[str, str] = {}
         self._mesh: Mesh
+        self._listeners = Listeners(self, self.ingress_counters)
         self._exporter: Any = None
+
+    @property
+    def options(self) -> frozenset[str]:
+        return self._documents.options
 
     @property
     def parts(self) -> Parts:
@@ -111,10 +161,10 @@ class GatewayProcess:
         """The document behind `mesh-gateway status`."""
         return await status.whole(
             self._mesh,
-            self.spec,
+            self.reloader.reloads,
             version=__version__,
             state=self.state,
-            urls=self._urls,
+            urls=self._listeners.urls,
             broker_url=self.broker_url,
         )
 
@@ -123,36 +173,36 @@ class GatewayProcess:
         if self._exporter is None:
             from mesh_gateway.gateway.metrics import Exporter
 
-            self._exporter = Exporter(self._mesh, self.spec, self.ingress_counters, self.unreadable)
+            self._exporter = Exporter(
+                self._mesh, self.reloader.reloads, self.ingress_counters, self.unreadable
+            )
         rendered: bytes = await self._exporter.render()
         return rendered
 
     def broker_url(self, key: str) -> str:
-        return f"{self._urls.get('ingress', '')}/{key}"
+        return f"{self._listeners.urls['ingress']}/{key}"
 
     async def run(self) -> int:
         """Serve until a signal or a fatal error; the exit code."""
         try:
-            parts = assemble(self.spec, self._surroundings())
-        except MeshError as error:
-            log.error("cannot start", reason=str(error))
-            return EXIT_CONFIGURATION
-        self._mesh = Mesh(parts, grace=self.spec.drain_timeout)
-        try:
+            parts = assemble(self.spec, self._surroundings(self.spec))
+            self._mesh = Mesh(parts, grace=self.spec.drain_timeout)
             async with contextlib.AsyncExitStack() as stack:
                 stack.enter_context(self._signals())
-                listener = await stack.enter_async_context(self._ingress())
-                await stack.enter_async_context(self._admin())
-                await self._serve(listener)
-        except CannotListen as error:
+                await self._listeners.open(parts)
+                stack.push_async_callback(self._listeners.close)
+                await self._serve()
+        except MeshError as error:
             log.error("cannot start", reason=str(error))
             return EXIT_CONFIGURATION
         return self._exit
 
-    async def _serve(self, listener: Listener) -> None:
+    async def _serve(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(self._mesh.run())
-            observing = tasks.create_task(supervise(Part("observers"), self._observers().run))
+            admin = tasks.create_task(self._listeners.run())
+            beside = {part.name: tasks.create_task(supervise(part, work)) for part, work in self._beside()}
+            beside["reload"].add_done_callback(lambda done: self.reloader.end())
             await self._say_ready()
             await self._stop.wait()
             self.state = "draining"
@@ -160,11 +210,60 @@ class GatewayProcess:
             if self._exit == EXIT_STORE:
                 # Nothing that this process says about the store is worth anything now.
                 os._exit(EXIT_STORE)
-            await listener.drain()
+            await end(list(beside.values()))
+            await self._listeners.drain()
             self._mesh.stop()
             await running
-            observing.cancel()
+            await self._listeners.closed()
+            self._listeners.stop()
+            await admin
         log.info("stopped")
+
+    def _beside(self) -> Iterator[tuple[Part, Callable[[], Awaitable[None]]]]:
+        """What runs beside the mesh: nothing of it is needed for an event's way."""
+        works: dict[str, Callable[[], Awaitable[None]]] = {
+            "observers": self._observers().run,
+            "reload": self.reloader.run,
+        }
+        if self._documents.changes is not None:
+            works["watch"] = partial(self._watch, self._documents.changes)
+        for name, work in works.items():
+            part = Part(name)
+            self._mesh.beside.append(part)
+            yield part, work
+
+    async def _watch(self, changes: Callable[[], AsyncIterator[None]]) -> None:
+        async for _ in changes():
+            self.reloader.ask()
+
+    async def _apply(self, spec: GatewaySpec) -> None:
+        """Go over to `spec` as a whole. Raises `MeshError` with nothing changed."""
+        made = reassemble(spec, self._mesh.parts, self._surroundings(spec))
+        try:
+            # What has come meanwhile goes before: with many triggers each half of this is long.
+            await asyncio.sleep(0)
+            opened = await self._listeners.opened_for(made.parts)
+        except BaseException:
+            made.forget(self._mesh.parts)
+            raise
+        begun = False
+        try:
+            begun = await self._mesh.begin(made, BEGIN_PATIENCE)
+        finally:
+            if not begun:
+                await self._listeners.forget(opened)
+        if not begun:
+            raise CannotReload(
+                "a trigger that is to have a subscription of its own could not subscribe: "
+                f"its transport did not answer within {BEGIN_PATIENCE:g} s. Nothing of the change was applied"
+            )
+        self.spec = spec
+        self._mesh.grace = spec.drain_timeout
+        self._mesh.change(made)
+        self._listeners.change(made.parts, opened)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CONNECT_PATIENCE):
+                await self._mesh.up()
 
     async def _say_ready(self) -> None:
         stopping = asyncio.ensure_future(self._stop.wait())
@@ -188,7 +287,7 @@ class GatewayProcess:
                 "event": "ready",
                 "gateway": self.spec.name,
                 "version": __version__,
-                **self._urls,
+                **self._listeners.urls,
                 "brokers": [self.broker_url(key) for key in self.spec.brokers],
                 "triggers": len(self.spec.triggers),
                 "transports": {link.name: "up" if link.up.is_set() else link.detail for link in links},
@@ -208,23 +307,19 @@ class GatewayProcess:
             for ok, detail in [checked(check)]
         ]
 
-    def _surroundings(self) -> Surroundings:
+    def _surroundings(self, spec: GatewaySpec) -> Surroundings:
         return Surroundings(
             plugins=self._plugins,
             clock=asyncio.get_running_loop(),
             watches=self.watches,
-            ingress_url=self._planned_url,
+            ingress_url=partial(planned_url, spec.ingress),
             on_unreadable=self._unreadable,
             on_fatal=self._fatal,
         )
 
-    def _planned_url(self, broker: str) -> str:
-        ingress = self.spec.ingress
-        return f"{'https' if ingress.tls else 'http'}://{ingress.host}:{ingress.port}/{broker}"
-
     def _unreadable(self, channel: str, why: str) -> None:
         self.unreadable[channel] += 1
-        log.error("a stored record is damaged and was set aside", channel=channel, reason=why)
+        log.error("something that was stored is damaged or gone", channel=channel, reason=why)
 
     def _fatal(self, why: str) -> None:
         log.critical("the store cannot be trusted any more; the process ends", reason=why)
@@ -243,88 +338,14 @@ class GatewayProcess:
 
         for number in numbers:
             loop.add_signal_handler(number, received)
+        loop.add_signal_handler(signal.SIGHUP, self.reloader.ask)
+        if self._documents.hangups is not None and self._documents.hangups.came:
+            self.reloader.ask()
         try:
             yield
         finally:
-            for number in numbers:
+            for number in (*numbers, signal.SIGHUP):
                 loop.remove_signal_handler(number)
-
-    @contextlib.asynccontextmanager
-    async def _ingress(self) -> AsyncIterator[Listener]:
-        ingress = self.spec.ingress
-        endpoint = Endpoint(
-            {key: home.broker for key, home in self._mesh.parts.brokers.items()},
-            ingress_limits(ingress),
-            self.ingress_counters,
-            lambda: self.ready,
-            peers=doors.peers(self.spec.peers),
-            doors={
-                key: doors.Door(home.receiver, wire_limits(ingress))
-                for key, home in self._mesh.parts.brokers.items()
-                if home.receiver is not None
-            },
-        )
-        listener = Listener(endpoint)
-        context = None
-        if ingress.tls is not None:
-            context = server_context(ingress.tls)
-        port = await listening(
-            listener.open(ingress.host, ingress.port, tls=context), ingress.host, ingress.port, "--ingress"
-        )
-        self._urls["ingress"] = f"{'https' if context else 'http'}://{shown(ingress.host)}:{port}"
-        try:
-            yield listener
-        finally:
-            await listener.close()
-
-    @contextlib.asynccontextmanager
-    async def _admin(self) -> AsyncIterator[None]:
-        import socket
-
-        import uvicorn
-
-        from mesh_gateway.gateway.admin import application
-
-        admin: AdminSpec = self.spec.admin
-        app = application(self, None if admin.token is None else admin.token.value)
-        config = uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=2,
-        )
-        family = socket.AF_INET6 if ":" in admin.host else socket.AF_INET
-        door = socket.socket(family, socket.SOCK_STREAM)
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            door.bind((admin.host, admin.port))
-        except OSError as error:
-            door.close()
-            raise CannotListen(cannot_listen(admin.host, admin.port, "--admin", error)) from error
-        self._urls["admin"] = f"http://{shown(admin.host)}:{door.getsockname()[1]}"
-        server = quiet_server(config)
-        async with asyncio.TaskGroup() as tasks:
-            serving = tasks.create_task(server.serve(sockets=[door]))
-            try:
-                yield
-            finally:
-                server.should_exit = True
-                await serving
-
-
-def quiet_server(config: Any) -> Any:
-    """A uvicorn server that leaves signals to the gateway."""
-    import uvicorn
-
-    class QuietServer(uvicorn.Server):
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-    return QuietServer(config)
 
 
 def checked(check: HealthCheck) -> tuple[bool, str]:
@@ -335,53 +356,6 @@ def checked(check: HealthCheck) -> tuple[bool, str]:
         return False, f"{type(error).__name__}: {error}"
 
 
-def server_context(files: TLSServerSpec) -> ssl.SSLContext:
-    """TLS of the data listener. Raises `CannotListen` naming the files.
-
-    Clients are asked for a certificate where authorities for them are named; producers need none.
-    """
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if files.client_authorities is not None:
-        context.load_verify_locations(cadata=files.client_authorities)
-        context.verify_mode = ssl.CERT_OPTIONAL
-    try:
-        context.load_cert_chain(files.certificate, files.key)
-    except OSError as error:
-        what = error.strerror or str(error)
-        raise CannotListen(
-            f"ingress.tls: {files.certificate} with {files.key} cannot be used: {what}"
-        ) from error
-    return context
-
-
-def ingress_limits(spec: IngressSpec) -> IngressLimits:
-    """The data path's record of the document's numbers."""
-    names = IngressLimits.__dataclass_fields__
-    return IngressLimits(**{name: getattr(spec, name) for name in names})
-
-
-def wire_limits(spec: IngressSpec) -> Limits:
-    """The same for who decodes bodies."""
-    return Limits(spec.max_event_bytes, spec.max_batch_events, spec.max_batch_bytes)
-
-
-async def listening(opening: Any, host: str, port: int, option: str) -> int:
-    """The port that was opened. Raises `CannotListen` with what to do."""
-    try:
-        opened: int = await opening
-    except OSError as error:
-        raise CannotListen(cannot_listen(host, port, option, error)) from error
-    return opened
-
-
-def cannot_listen(host: str, port: int, option: str, error: OSError) -> str:
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return f"cannot listen on {host}:{port}: {reason}; choose another address with {option} HOST:PORT"
-
-
-def shown(host: str) -> str:
-    """The host as part of a URL that works on this machine."""
-    if host in ("0.0.0.0", "::", ""):
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
+def planned_url(ingress: IngressSpec, broker: str) -> str:
+    """A broker's URL as the documents have it."""
+    return f"{'https' if ingress.tls else 'http'}://{ingress.host}:{ingress.port}/{broker}"

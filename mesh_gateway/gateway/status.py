@@ -12,6 +12,7 @@ from mesh_gateway.gateway import backlog
 from mesh_gateway.gateway.link import Link
 from mesh_gateway.gateway.mesh import Mesh
 from mesh_gateway.gateway.parts import BrokerParts, RelayParts
+from mesh_gateway.gateway.reload import NO_MORE, Reloads
 from mesh_gateway.topology.spec import BrokerDestination, GatewaySpec, HttpDestination
 from mesh_gateway.transport.contract import Backlog
 
@@ -117,7 +118,10 @@ def relay(one: RelayParts, mesh: Mesh, waiting: Backlog | None) -> dict[str, Any
         "oldest_age": None if waiting is None else waiting.oldest_age,
         "held": running.held,
         "sent": sum(verdicts[word] for word in ("accepted", "duplicate", "looped")),
-        **{word: verdicts[word] for word in ("accepted", "duplicate", "looped", "refused", "hops")},
+        **{
+            word: verdicts[word]
+            for word in ("accepted", "duplicate", "unwanted", "looped", "refused", "hops")
+        },
         "skipped": counters.skipped,
         "filtered": counters.filtered,
         "dead_lettered": counters.dead_lettered,
@@ -155,14 +159,25 @@ def _words(reason: str) -> str:
     return "".join(word.capitalize() for word in reason.split())
 
 
+def configured(reloads: Reloads) -> dict[str, str]:
+    """Whether the documents served are those that the last reload found, and the next will be."""
+    if reloads.ended:
+        return {**condition("False", "ReloadsEnded", NO_MORE), "type": "Configured"}
+    if reloads.refusal is None:
+        return {**condition("True"), "type": "Configured"}
+    return {**condition("False", "ReloadRefused", reloads.refusal.reason), "type": "Configured"}
+
+
 async def whole(
-    mesh: Mesh, spec: GatewaySpec, *, version: str, state: str, urls: Mapping[str, str], broker_url: Any
+    mesh: Mesh, reloads: Reloads, *, version: str, state: str, urls: Mapping[str, str], broker_url: Any
 ) -> dict[str, Any]:
     """Everything, for `mesh-gateway status`; all transports are asked at once."""
+    spec = mesh.parts.spec
     homes = list(mesh.homes())
     owners = [(home, one) for home in homes for one in home.triggers]
     relays = list(mesh.parts.relays.values())
-    letters, parked, unsent = await asyncio.gather(
+    removed, letters, parked, unsent = await asyncio.gather(
+        mesh.removed.backlogs(),
         asyncio.gather(*(backlog.dead_letters(home) for home in homes)),
         asyncio.gather(*(backlog.parked(one, home) for home, one in owners)),
         asyncio.gather(*(backlog.unsent(one.relay, one.home) for one in relays)),
@@ -178,13 +193,16 @@ async def whole(
         "gateway": spec.name,
         "cluster": spec.cluster,
         "version": version,
-        "generation": 1,
+        "generation": reloads.generation,
         "digest": spec.digest,
         "state": state,
+        "conditions": [configured(reloads)],
+        "reload": reloads.document(),
         **urls,
         "transports": [transport(link) for link in mesh.parts.links.values()],
         "brokers": brokers,
         "triggers": triggers,
+        "removed": removed,
         "relays": [relay(one, mesh, waiting) for one, waiting in zip(relays, unsent, strict=True)],
     }
 

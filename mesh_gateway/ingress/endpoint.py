@@ -60,7 +60,7 @@ _REASONS: dict[type[EventError], str] = {
 """The counted word of an `EventError`; "event" for all others."""
 
 FULL = busy("too many events are on their way to the store; send again")
-_STOPPING = unavailable("this gateway is stopping; send to another, or again", reason="draining", close=True)
+STOPPING = unavailable("this gateway is stopping; send to another, or again", reason="draining", close=True)
 
 
 class Endpoint:
@@ -76,17 +76,28 @@ class Endpoint:
         peers: Peers | None = None,
         doors: Mapping[str, Receiving] | None = None,
     ) -> None:
-        self.limits = limits
         self.counters = counters
         self.in_hand = InHand(limits)
         self.draining = False
         self._ready = ready
+        self.change(brokers, limits, peers=peers, doors=doors)
+
+    def change(
+        self,
+        brokers: Mapping[str, Accepting],
+        limits: IngressLimits,
+        *,
+        peers: Peers | None = None,
+        doors: Mapping[str, Receiving] | None = None,
+    ) -> None:
+        """Serve these, within these limits, from the next head on."""
+        self.limits = limits
+        self.in_hand.bound(limits)
         self._wire_limits = http.Limits(
             limits.max_event_bytes, limits.max_batch_events, limits.max_batch_bytes
         )
         self._peers = peers
         self._doors = {b"/" + key.encode(): door for key, door in (doors or {}).items()}
-        self._paths: dict[bytes, Accepting] = {}
         self.replace_brokers(brokers)
 
     def replace_brokers(self, brokers: Mapping[str, Accepting]) -> None:
@@ -122,7 +133,7 @@ class Endpoint:
         if broker is None:
             return _unknown(path)
         if self.draining:
-            return _STOPPING
+            return STOPPING
         if names or b"authorization" in fields or TRANSFER in fields:
             asked = self._from_peer(head, path, names)
             if isinstance(asked, Answer):
@@ -206,7 +217,7 @@ class Endpoint:
         to stop, or have filled up, while a slow body came in; so both are asked again.
         """
         if self.draining:
-            return _STOPPING
+            return STOPPING
         if not self.in_hand.room_for(0):
             return FULL
         try:

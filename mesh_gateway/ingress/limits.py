@@ -62,10 +62,14 @@ class InHand:
     __slots__ = ("_max_bytes", "_max_requests", "bytes", "requests")
 
     def __init__(self, limits: IngressLimits) -> None:
-        self._max_requests = limits.max_requests
-        self._max_bytes = limits.max_pending_bytes
         self.requests = 0
         self.bytes = 0
+        self.bound(limits)
+
+    def bound(self, limits: IngressLimits) -> None:
+        """Bounded by these from now on."""
+        self._max_requests = limits.max_requests
+        self._max_bytes = limits.max_pending_bytes
 
     def room_for(self, size: int) -> bool:
         """Whether another request with `size` more bytes fits."""

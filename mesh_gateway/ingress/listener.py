@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
+from collections.abc import Sequence
+from typing import Any
 
 from mesh_gateway.ingress.endpoint import Endpoint
 from mesh_gateway.ingress.protocol import Connection
@@ -22,7 +26,8 @@ class Listener:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._loop: asyncio.AbstractEventLoop
-        self._server: asyncio.Server | None = None
+        self._tls = False
+        self._servers: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -30,43 +35,83 @@ class Listener:
         self._answered = asyncio.Event()
 
     async def open(
-        self, host: str, port: int, *, tls: ssl.SSLContext | None = None, reuse_port: bool = False
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None = None,
+        reuse_port: bool = False,
+        doors: Sequence[socket.socket] = (),
     ) -> int:
         """Listen; the port, which is chosen by the system when `port` is 0. Raises `OSError`.
 
         With `reuse_port` several processes listen on the same port and the system spreads
-        connections over them.
+        connections over them. `doors` that another listener has handed over are used instead.
         """
         loop = self._loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: Connection(self),
-            host,
-            port,
-            ssl=tls,
-            ssl_handshake_timeout=self.endpoint.limits.header_timeout if tls else None,
-            reuse_port=reuse_port or None,
-            backlog=BACKLOG,
-        )
+        self._tls = tls is not None
+        where: list[dict[str, Any]] = [{"host": host, "port": port, "reuse_port": reuse_port or None}]
+        for one in [{"sock": door} for door in doors] or where:
+            server = await loop.create_server(
+                lambda: Connection(self),
+                **one,
+                ssl=tls,
+                ssl_handshake_timeout=self.endpoint.limits.header_timeout if tls else None,
+                backlog=BACKLOG,
+            )
+            self._servers.append(server)
         self._timer = loop.call_later(SWEEP_SECONDS, self._tick)
-        opened: int = self._server.sockets[0].getsockname()[1]
+        opened: int = self._servers[0].sockets[0].getsockname()[1]
         return opened
 
-    async def drain(self) -> None:
+    def handed_over(self) -> list[socket.socket]:
+        """The listening sockets once more, for another listener: both accept until this one is drained, and what the
+        system has queued is lost by neither.
+        """
+        return [
+            socket.socket(fileno=os.dup(door.fileno())) for server in self._servers for door in server.sockets
+        ]
+
+    async def drain(self, *, handed_over: bool = False) -> None:
         """Take no more connections or events; returns once every request that was read is answered.
 
-        Idle connections are closed, others with their next answer. No answer takes longer than
-        `publish_timeout`, and so does this.
+        A connection is closed with its next answer, or when it has been idle for `DRAIN_SECONDS`; `closed` tells when
+        all are. No answer takes longer than `publish_timeout`, and so does this. `handed_over`: another listener accepts
+        what waits in the sockets.
         """
         self.endpoint.draining = True
-        if self._server is not None:
-            self._server.close()
+        await self._stop_listening(handed_over=handed_over)
         for connection in list(self._connections):
             connection.drain()
         self._look_for_the_last()
         await self._answered.wait()
 
+    async def _stop_listening(self, *, handed_over: bool) -> None:
+        """Close the sockets, but none of the connections that wait in them: their clients have sent already.
+
+        With TLS they have not: a client asks for nothing before the handshake is done.
+        """
+        waiting = [] if handed_over or self._tls else self.handed_over()
+        for server in self._servers:
+            server.close()
+        for door in waiting:
+            with door:
+                door.settimeout(0)
+                await self._take_what_waits(door)
+
+    async def _take_what_waits(self, door: socket.socket) -> None:
+        for _ in range(BACKLOG):  # however many still come
+            try:
+                accepted, _ = door.accept()
+            except OSError:  # none, or it has gone meanwhile
+                return
+            accepted.settimeout(0)
+            await self._loop.connect_accepted_socket(lambda: Connection(self), accepted)
+
     async def closed(self) -> None:
-        """Returns when there is no connection; after `drain`, there will never be one again."""
+        """Returns when there is no connection; after `drain`, there will never be one again, and the last is gone
+        a few seconds after its last request was answered.
+        """
         await self._empty.wait()
 
     async def close(self) -> None:
@@ -74,8 +119,8 @@ class Listener:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        server, self._server = self._server, None
-        if server is not None:
+        servers, self._servers = self._servers, []
+        for server in servers:
             server.close()
         for connection in list(self._connections):
             connection.abort()
@@ -105,8 +150,10 @@ class Listener:
     # ── the sweep ────────────────────────────────────────────────────────────────────────────
 
     def _tick(self) -> None:
+        self._timer = self._loop.call_later(
+            SWEEP_SECONDS, self._tick
+        )  # first: no fault may end all deadlines
         self.sweep(self._loop.time())
-        self._timer = self._loop.call_later(SWEEP_SECONDS, self._tick)
 
     def sweep(self, now: float) -> None:
         """End what is overdue at `now`: publishes without an answer, slow and idle connections."""

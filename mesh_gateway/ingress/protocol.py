@@ -18,7 +18,7 @@ from typing import Protocol
 
 from mesh_gateway.errors import MeshError
 from mesh_gateway.ingress.bodies import ChunkedBody, SizedBody
-from mesh_gateway.ingress.endpoint import FULL, Accepting, Endpoint, not_stored
+from mesh_gateway.ingress.endpoint import FULL, STOPPING, Accepting, Endpoint, not_stored
 from mesh_gateway.ingress.framing import Head, Malformed, check_start, read_head
 from mesh_gateway.ingress.peers import certificate_names
 from mesh_gateway.ingress.responses import (
@@ -33,6 +33,10 @@ from mesh_gateway.ingress.responses import (
 LINGER_SECONDS = 2.0
 """How long a client may go on sending after it was refused: a round trip, generously. Also how long
 a client may take to read its last answer."""
+
+DRAIN_SECONDS = 1.0
+"""How long a client may still use its connection once the gateway stops. Who does is answered, and told to close it; a
+close that crosses a request would leave that without an answer. Busy clients send several times a second."""
 
 _IDLE, _HEAD, _BODY, _WAITING, _LINGERING, _CLOSED = range(6)
 
@@ -143,8 +147,9 @@ class Connection(asyncio.Protocol):
         """Those of the client's certificate, if it showed one."""
         self._ended = False
         """The client has closed its side: what is in the buffer is all there will be."""
-        self.deadline = home.time() + self._endpoint.limits.idle_timeout
+        self.deadline = 0.0
         """When `expire` is due, on the loop's clock."""
+        self._wait_for_client(self._endpoint.limits.idle_timeout)
 
     # ── asyncio.Protocol ─────────────────────────────────────────────────────────────────────
 
@@ -228,7 +233,7 @@ class Connection(asyncio.Protocol):
             check_start(buffer[start:], limits)
             if self._state == _IDLE:
                 self._state = _HEAD
-                self.deadline = self._home.time() + limits.header_timeout
+                self._wait_for_client(limits.header_timeout)
             return False
         head = self._head = read_head(buffer[start:end], limits)
         self._at = end
@@ -249,7 +254,7 @@ class Connection(asyncio.Protocol):
         else:
             self._body = SizedBody(head.length)
         self._state = _BODY
-        self.deadline = self._home.time() + self._endpoint.limits.body_timeout
+        self._wait_for_client(self._endpoint.limits.body_timeout)
         if head.expects is not None and self._at == len(self._buffer):
             self._transport.write(CONTINUE)
 
@@ -344,9 +349,14 @@ class Connection(asyncio.Protocol):
         """Ready for another request."""
         self._head = None
         self._state = _IDLE
-        self.deadline = self._home.time() + self._endpoint.limits.idle_timeout
+        self._wait_for_client(self._endpoint.limits.idle_timeout)
         if self._paused and self._writable:
             self._resume()
+
+    def _wait_for_client(self, seconds: float) -> None:
+        """Time for what the client has to send next."""
+        allowed = min(seconds, DRAIN_SECONDS) if self._endpoint.draining else seconds
+        self.deadline = self._home.time() + allowed
 
     def _pause(self) -> None:
         if not self._paused:
@@ -396,14 +406,14 @@ class Connection(asyncio.Protocol):
         elif self._state >= _LINGERING:
             self._transport.abort()
         elif self._state == _IDLE:
-            self._close()
+            self._linger()  # its next request may be on the way, and a reset is no end for it
         else:
-            self._answer(_SLOW)
+            self._answer(STOPPING if self._endpoint.draining else _SLOW)
 
     def drain(self) -> None:
-        """The gateway stops: an idle connection has nothing to wait for."""
-        if self._state == _IDLE:
-            self._close()
+        """The gateway stops: wait no longer than `DRAIN_SECONDS` for the client."""
+        if self._state < _WAITING:
+            self.deadline = min(self.deadline, self._home.time() + DRAIN_SECONDS)
 
     def abort(self) -> None:
         """Give up the connection at once."""

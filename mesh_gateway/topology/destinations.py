@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import unicodedata
 from collections.abc import Collection, Mapping
@@ -76,6 +77,10 @@ class Addresses:
         uri = found.uri or ""
         scheme = uri.partition(":")[0].lower()
         if scheme == DISPLAY or scheme in self.schemes:
+            if _carries_credentials(uri):
+                raise Unresolvable(
+                    "MG027", "a URI carries no credentials: status, graph and logs show it", "uri"
+                )
             return PluginDestination(uri)
         self.check(uri, "uri")
         return self._trusting(HttpDestination(uri), found.ca_certs)
@@ -168,8 +173,8 @@ def split(url: str, path: tuple[str, ...], schemes: Collection[str]) -> SplitRes
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise Unresolvable("MG027", f"not a URL: {error}", *path) from error
-    if parts.username is not None or parts.password is not None:
+        raise Unresolvable("MG027", f"not a URL: {_cause(error)}", *path) from error
+    if _carries_credentials(url):
         raise Unresolvable("MG027", "a URL carries no credentials; use an Endpoint with auth", *path)
     if parts.scheme not in HTTP:
         known = ", ".join(schemes)
@@ -177,13 +182,41 @@ def split(url: str, path: tuple[str, ...], schemes: Collection[str]) -> SplitRes
         raise Unresolvable("MG027", f"{url!r} must begin with one of {known}{hint}", *path)
     if not parts.hostname or port == 0:
         raise Unresolvable("MG027", f"{url!r} has no {'port' if parts.hostname else 'host'}", *path)
-    if not parts.hostname.isascii() and unicodedata.normalize("NFKC", parts.hostname).isascii():
+    if not parts.hostname.isascii() and _plain(parts.hostname).isascii():
         raise Unresolvable("MG027", "the host has letters that only look like ASCII", *path)
+    if not (parts.path + parts.query).isascii():
+        raise Unresolvable(
+            "MG027", "outside the host a URL has ASCII letters only; write the others as %XX, in UTF-8", *path
+        )
     return parts
 
 
+def _cause(error: ValueError) -> str:
+    """Python's reason without what it quotes: a password may stand where a port is looked for."""
+    if str(error).startswith("Port"):
+        return str(error) if "out of range" in str(error) else "its port is not a number"
+    return "its host cannot be read; an IPv6 address stands in brackets"
+
+
+def _carries_credentials(url: str) -> bool:
+    """Whether a name or a password stands before the host, also where the scheme was forgotten."""
+    authority = url.partition("//")[2] or url
+    return "@" in re.split(r"[/?#]", authority, maxsplit=1)[0]
+
+
+def _plain(host: str) -> str:
+    """A host in the letters that a resolver takes it for: IDNA knows three more full stops."""
+    return unicodedata.normalize("NFKC", host).replace("\u3002", ".")
+
+
 def check_host(host: str, path: tuple[str, ...]) -> None:
-    """An address in any spelling; other names are checked when they are resolved. Raises `Unresolvable`."""
+    """An address in any spelling, or what can be a name; where it leads is seen when it is resolved. Raises `Unresolvable`."""
+    if ":" not in host:
+        try:
+            host.encode("idna")
+        except UnicodeError as error:
+            why = "a part between its dots is empty, longer than 63 letters, or has letters that no name may have"
+            raise Unresolvable("MG027", f"{host} is no name of a host: {why}", *path) from error
     if host.rstrip(".") in METADATA_NAMES:
         raise Unresolvable("MG027", f"{host} is where a cloud keeps credentials", *path)
     try:

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from mesh_gateway.topology.spec import GatewaySpec
+from mesh_gateway.topology.spec import BrokerDestination, BrokerSpec, GatewaySpec
 
 Noun = Literal["gateway", "transports", "brokers", "triggers", "relays"]
-Effect = Literal["none", "hot", "drain", "rejoin group", "reset"]
+Effect = Literal["none", "hot", "drain", "rejoin group", "reset", "restart"]
 """From nothing to worst. `hot`: takes effect at once, nothing is interrupted; `drain`: what is under way ends under
-the old settings first; `rejoin group`: a subscription is closed and opened anew; `reset`: connections or
-listeners are closed and opened anew, or events stay behind in another channel."""
+the old settings, all else goes by the new ones; `rejoin group`: a subscription is closed and opened anew; `reset`:
+connections or listeners are closed and opened anew, or events stay behind in another channel; `restart`: needs a new
+process, so a reload refuses the whole plan."""
+
+EMBEDDED = "embedded"
+"""The kind of transport that remembers what came by relays in the commit that stores it."""
 
 MAPPINGS: tuple[Noun, ...] = ("transports", "brokers", "triggers", "relays")
-EFFECTS: tuple[Effect, ...] = ("none", "hot", "drain", "rejoin group", "reset")
+EFFECTS: tuple[Effect, ...] = ("none", "hot", "drain", "rejoin group", "reset", "restart")
+
+TITLES: Mapping[Noun, str] = {
+    "gateway": "Gateway",
+    "transports": "Transport",
+    "brokers": "Broker",
+    "triggers": "Trigger",
+    "relays": "Relay",
+}
+"""How a person calls one of them."""
 
 ADDED: Effect = "hot"
 REMOVED: Effect = "drain"
 
 CHANGED: Mapping[tuple[Noun, str], Effect] = {
     ("gateway", "name"): "none",
-    ("gateway", "cluster"): "hot",
+    ("gateway", "cluster"): "restart",  # it is in what other gateways remember of this one
     ("gateway", "drain_timeout"): "hot",
     ("gateway", "peers"): "hot",
-    ("gateway", "max_hops"): "hot",
-    ("gateway", "ingress"): "reset",
-    ("gateway", "admin"): "reset",
-    ("gateway", "state_directory"): "reset",
+    ("gateway", "max_hops"): "restart",
+    ("gateway", "ingress"): "reset",  # its limits alone are hot: see `_listener`
+    ("gateway", "admin"): "reset",  # its token alone is hot
+    ("gateway", "state_directory"): "restart",  # what is stored there stays there
     ("transports", "ensure"): "hot",
     ("triggers", "filters"): "hot",
     ("triggers", "filter_attributes"): "hot",
@@ -36,18 +49,18 @@ CHANGED: Mapping[tuple[Noun, str], Effect] = {
     ("triggers", "delivery"): "hot",
     ("triggers", "destination"): "drain",
     ("triggers", "order"): "drain",
-    ("triggers", "parallelism"): "drain",
+    ("triggers", "parallelism"): "hot",
     ("triggers", "overflow"): "drain",
-    ("triggers", "window_events"): "drain",
-    ("triggers", "window_bytes"): "drain",
+    ("triggers", "window_events"): "hot",
+    ("triggers", "window_bytes"): "hot",
     ("triggers", "read"): "rejoin group",
     ("triggers", "broker"): "rejoin group",
     ("triggers", "start"): "none",  # counts only for a subscription that does not exist yet
-    ("relays", "filters"): "hot",
-    ("relays", "delivery"): "hot",
-    ("relays", "rate"): "hot",
-    ("relays", "compression"): "hot",
-    ("relays", "destination"): "drain",
+    ("relays", "filters"): "rejoin group",
+    ("relays", "delivery"): "rejoin group",
+    ("relays", "rate"): "rejoin group",
+    ("relays", "compression"): "rejoin group",
+    ("relays", "destination"): "rejoin group",
     ("relays", "broker"): "rejoin group",
     ("relays", "start"): "none",  # as of a trigger
 }
@@ -66,6 +79,21 @@ class Change:
     """Fields of a changed object."""
     new: Any = field(default=None, repr=False)
 
+    @property
+    def title(self) -> str:
+        """`Trigger shop/billing`."""
+        return f"{TITLES[self.noun]} {self.name}"
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, without values."""
+        return {
+            "noun": self.noun,
+            "name": self.name,
+            "how": self.how,
+            "effect": self.effect,
+            "what": list(self.what),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -83,12 +111,28 @@ class Plan:
         """The worst of all changes."""
         return _worst(change.effect for change in self.changes)
 
+    def document(self) -> dict[str, Any]:
+        """As JSON, without values."""
+        return {
+            "digest": self.digest,
+            "effect": self.effect,
+            "changes": [change.document() for change in self.changes],
+        }
+
 
 def diff(old: GatewaySpec | None, new: GatewaySpec) -> Plan:
     """The plan from `old` to `new`; from None, everything is added."""
     changes = [*_gateway(old, new)]
+    before = GatewaySpec() if old is None else old
     for noun in MAPPINGS:
-        changes += _between(noun, {} if old is None else getattr(old, noun), getattr(new, noun))
+        changes += _between(noun, getattr(before, noun), getattr(new, noun))
+    idle = new.transports.keys() - {spec.transport for spec in _brokers(before, new)}
+    changes = [
+        replace(one, effect="none") if one.noun == "transports" and one.name in idle else one
+        for one in changes
+    ]
+    rejoining = _rejoining(before, new)
+    changes = [_with_rejoining(one, rejoining) for one in changes]
     return Plan(tuple(changes), new.digest)
 
 
@@ -114,7 +158,50 @@ def _gateway(old: GatewaySpec | None, new: GatewaySpec) -> Iterator[Change]:
         return
     what = _differing(_bare(old), bare)
     if what:
-        yield Change("gateway", new.name, "changed", _effect("gateway", what), what, bare)
+        effect = _worst(_listener(old, new, name) for name in what)
+        yield Change("gateway", new.name, "changed", effect, what, bare)
+
+
+def _listener(old: GatewaySpec, new: GatewaySpec, name: str) -> Effect:
+    """The effect of one of the gateway's own fields; a listener is opened anew only for another address or TLS."""
+    if name == "ingress":
+        limits = replace(new.ingress, host=old.ingress.host, port=old.ingress.port, tls=old.ingress.tls)
+        return "hot" if limits == new.ingress else "reset"
+    if name == "admin":
+        token = replace(new.admin, host=old.admin.host, port=old.admin.port)
+        return "hot" if token == new.admin else "reset"
+    return CHANGED.get(("gateway", name), "restart")
+
+
+def _brokers(*specs: GatewaySpec) -> Iterator[BrokerSpec]:
+    for spec in specs:
+        yield from spec.brokers.values()
+
+
+def _with_rejoining(change: Change, rejoining: Collection[str]) -> Change:
+    """The same with its effect on brokers that somebody may relay into from now on because of it: where the transport
+    cannot remember what came, their readers begin anew, to look for what comes twice.
+    """
+    peers = change.noun == "gateway" and "peers" in change.what
+    to = getattr(change.new, "destination", None) if change.noun == "relays" else None
+    if rejoining and (peers or (isinstance(to, BrokerDestination) and to.broker in rejoining)):
+        return replace(change, effect=_worst((change.effect, "rejoin group")))
+    return change
+
+
+def _rejoining(old: GatewaySpec, new: GatewaySpec) -> set[str]:
+    """Brokers that stay, on a transport that cannot remember, and that nobody could relay into until now."""
+    stay = old.brokers.keys() & new.brokers.keys() & (receiving(new) - receiving(old))
+    kinds = {name: transport.kind for name, transport in new.transports.items()}
+    return {key for key in stay if kinds.get(new.brokers[key].transport) != EMBEDDED}
+
+
+def receiving(spec: GatewaySpec) -> set[str]:
+    """The brokers that a peer or a relay of this gateway may send into."""
+    if spec.peers:
+        return set(spec.brokers)
+    targets = [relay.destination for relay in spec.relays.values()]
+    return {target.broker for target in targets if isinstance(target, BrokerDestination)}
 
 
 def _bare(spec: GatewaySpec) -> GatewaySpec:

@@ -49,12 +49,12 @@ def _ingress(resource: Resource, found: documents.Ingress, references: Reference
     if found.listen is not None:
         given["host"], given["port"] = found.listen
     if found.tls is not None:
-        certificate, key = references.key_pair(found.tls, resource, (*path, "tls"))
+        certificate, key, content = references.key_pair(found.tls, resource, (*path, "tls"))
         authorities = None
         if found.tls.client_ca_certs is not None:
             where = (*path, "tls", "clientCaCerts")
             authorities = references.certificates(found.tls.client_ca_certs, resource, where)
-        given["tls"] = TLSServerSpec(certificate, key, authorities)
+        given["tls"] = TLSServerSpec(certificate, key, authorities, content)
     if found.url is not None:
         given["url"] = _base_url(found.url, resource, (*path, "url"))
     return IngressSpec(**given)

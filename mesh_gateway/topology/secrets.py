@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import hashlib
 import os
 import ssl
 from collections.abc import Mapping
@@ -58,14 +60,18 @@ class References:
             resource.fault("MG026", (*path, "inline" if source.file is None else "file"), str(error))
             return None
 
-    def key_pair(self, source: KeyPair, resource: Resource, path: Path) -> tuple[FilePath, FilePath]:
-        """The two files, seen to be there; what is in them is read when they are used."""
+    def key_pair(self, source: KeyPair, resource: Resource, path: Path) -> tuple[FilePath, FilePath, str]:
+        """The two files, seen to be there, and a hash of what is in them: that is read when they are used."""
         found = {}
+        content = hashlib.sha256()
         for name in ("certificate", "key"):
             file = found[name] = resource.document.directory / getattr(source, name)
             if not file.is_file() or not os.access(file, os.R_OK):
                 resource.fault("MG026", (*path, name), f"{file} is not a file that can be read")
-        return found["certificate"], found["key"]
+                continue
+            with contextlib.suppress(OSError):  # gone since; who uses it says so
+                content.update(file.read_bytes())
+        return found["certificate"], found["key"], content.hexdigest()
 
     def _variable(self, name: str) -> Secret:
         found = self._environment.get(name)

@@ -31,6 +31,8 @@ class TLSServerSpec:
     key: Path
     client_authorities: str | None = None
     """PEM text; those whose client certificates are believed. None = clients are not asked for one."""
+    content: str = ""
+    """A hash of both files: others under the same names are a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class TransportSpec:
 class ClientCertificateSpec:
     certificate: Path
     key: Path
+    content: str = ""
+    """As `TLSServerSpec.content`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,7 +237,10 @@ class Subscription(Protocol):
         ...
 
     async def close(self) -> None:
-        """Stop reading; settles are flushed, the rest stays for the group's next subscription."""
+        """Stop reading; settles are flushed, the rest stays for the group's next subscription. Bounded; raises nothing.
+
+        The gateway lets it end also when it is itself cancelled meanwhile.
+        """
         ...
 
 
@@ -368,7 +371,8 @@ class TransportContext:
     on_unreadable: Callable[[str, str], None] = field(default=lambda channel, why: None)
     """Called with (channel, why) for a stored record that is no event (any more). The transport keeps
     the bytes durably — `wire.unreadable.wrapped`, published to `dead_letters_of(channel)`, before the
-    record is settled — and goes on; the gateway counts and logs."""
+    record is settled — and goes on; the gateway counts and logs. Also for events that it finds gone without anybody
+    having settled them: a queue that was deleted, offsets that retention removed."""
     on_lost: Callable[[TransportError], None] = field(default=lambda error: None)
     """May be called when a connection is lost that nobody may use for long (one that only publishes): the gateway opens
     the transport anew, as after a `ConnectionLost` that somebody meets, instead of calling it ready until then."""

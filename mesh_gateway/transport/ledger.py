@@ -73,3 +73,22 @@ class Ledger:
         self.outstanding -= len(done)
         if self.outstanding == 0:
             self._empty.set()
+
+    async def close(self) -> None:
+        """Settle what is done and close the subscription; nothing may follow. Raises the `TransportError` of the settle.
+
+        Cancelled, it ends both all the same before it says so: a subscription that is closed by half lives on with its
+        share of the channel, and nobody reads that. A second cancellation cancels them.
+        """
+        closing = asyncio.create_task(self._flush_and_close(), name="close a subscription")
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.gather(closing, return_exceptions=True)
+            raise
+
+    async def _flush_and_close(self) -> None:
+        try:
+            await self.flush()
+        finally:
+            await self._subscription.close()

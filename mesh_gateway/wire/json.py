@@ -25,9 +25,14 @@ NOTHING: frozenset[str] = frozenset()
 MAX_FAULTS = 50
 """Faults named in one answer: a body of a megabyte may hold a hundred thousand of them."""
 
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+Members = dict[str, msgspec.Raw]
+"""An envelope with its values as they stand in the text."""
+
+_members = msgspec.json.Decoder(Members)
+_each_members = msgspec.json.Decoder(list[Members])
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _value = msgspec.json.Decoder()
+_strings = msgspec.json.Decoder(list[str])
 _check = msgspec.json.Decoder(msgspec.Raw)
 _encode = msgspec.json.Encoder().encode
 
@@ -56,10 +61,13 @@ def decode_each(body: bytes, max_events: int, max_event_bytes: int) -> list[Even
     Raises `InvalidEvent` when the body is no batch at all, `EventTooLarge` when it has too many members.
     """
     _check_text(body)
-    members = _parse(_array.decode, body, "a JSON array of events")
-    if len(members) > max_events:
-        raise EventTooLarge(f"the batch has {len(members)} events, the limit is {max_events}")
-    return [_member(bytes(member), max_event_bytes) for member in members]
+    plain = _plain_members(body, max_events)
+    if plain is not None:
+        _check_count(len(plain), max_events)
+        return [_plain_member(members, size, max_event_bytes) for members, size in plain]
+    found = _parse(_array.decode, body, "a JSON array of events")
+    _check_count(len(found), max_events)
+    return [_member(bytes(member), max_event_bytes) for member in found]
 
 
 def decode_batch(body: bytes, max_events: int, max_event_bytes: int) -> list[Event]:
@@ -80,9 +88,58 @@ def decode_batch(body: bytes, max_events: int, max_event_bytes: int) -> list[Eve
     return events
 
 
+PLAIN_BRACES, PLAIN_COLONS = 16, 64
+"""Most of them for each event that is allowed, data included: what is read in one pass is counted only afterwards, and ten
+megabytes of empty objects would be five million of them."""
+
+
+def _plain_members(body: bytes, max_events: int) -> list[tuple[Members, int]] | None:
+    """The envelopes of a batch as most are written, each with its length; None for any other.
+
+    One pass over the text instead of three (a quarter of the cost of a batch). Only of a text without white space between
+    members and without escapes in names is it certain that no name stands twice: it is as long as what was found in it.
+    """
+    if body.count(b"{") > PLAIN_BRACES * max_events or body.count(b":") > PLAIN_COLONS * max_events:
+        return None
+    try:
+        each = _each_members.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    sizes = [_plain_size(members) for members in each]
+    if sum(sizes) + max(len(sizes) - 1, 0) + 2 != len(body):
+        return None
+    return list(zip(each, sizes, strict=True))
+
+
+def _plain_size(members: Members) -> int:
+    """Bytes of the shortest text with these members: braces, a comma between, and of each quotes, colon, name and value.
+
+    A name of other than ASCII is longer in UTF-8 than counted here: its text is not plain.
+    """
+    return sum(map(len, members)) + sum(map(len, members.values())) + 4 * len(members) + (not members) + 1
+
+
+def _check_count(count: int, most: int) -> None:
+    if count > most:
+        raise EventTooLarge(f"the batch has {count} events, the limit is {most}")
+
+
+def _plain_member(members: Members, size: int, most: int) -> Event | EventError:
+    if size > most:
+        return _too_large(size, most)
+    try:
+        return _event(members)
+    except InvalidEvent as error:
+        return error
+
+
+def _too_large(size: int, most: int) -> EventTooLarge:
+    return EventTooLarge(f"has {size} bytes, the limit is {most} an event")
+
+
 def _member(raw: bytes, most: int) -> Event | EventError:
     if len(raw) > most:
-        return EventTooLarge(f"has {len(raw)} bytes, the limit is {most} an event")
+        return _too_large(len(raw), most)
     try:
         envelope = _parse(_members.decode, raw, "a JSON object")
         _check_names(envelope, raw)
@@ -182,10 +239,10 @@ def _parse(decode: Callable[[bytes], Any], body: bytes, what: str) -> Any:
         raise InvalidEvent(f"the body is not {what}: {error}") from None
 
 
-def _event(members: dict[str, msgspec.Raw]) -> Event:
+def _event(members: Members) -> Event:
     data = members.pop("data", None)
     encoded = members.pop("data_base64", None)
-    attributes, kinds, faults = rules.canonical(_given(members))
+    attributes, kinds, faults = _attributes(members)
     faults += rules.faults(attributes)
     content: bytes | None = None
     try:
@@ -197,10 +254,19 @@ def _event(members: dict[str, msgspec.Raw]) -> Event:
     return Event(attributes, content, kinds or None)
 
 
-def _given(members: dict[str, msgspec.Raw]) -> dict[str, object]:
-    """The values of members that are not null; one that cannot be read is an object of no allowed type."""
+def _attributes(members: Members) -> tuple[dict[str, str], dict[str, rules.Kind], list[str]]:
+    """As `rules.canonical`; most events have strings only."""
     try:
         # One call for all of them: one a member costs three times as much.
+        values = _strings.decode(b"[" + b",".join(members.values()) + b"]")
+    except (msgspec.DecodeError, RecursionError):
+        return rules.canonical(_given(members))
+    return dict(zip(members, values, strict=True)), {}, []
+
+
+def _given(members: Members) -> dict[str, object]:
+    """The values of members that are not null; one that cannot be read is an object of no allowed type."""
+    try:
         values = _value.decode(b"[" + b",".join(members.values()) + b"]")
     except (msgspec.DecodeError, RecursionError):
         values = [_readable(raw) for raw in members.values()]
@@ -276,20 +342,17 @@ def _string(name: str, raw: bytes) -> str:
     return text
 
 
-def _check_names(members: dict[str, msgspec.Raw], body: bytes) -> None:
+def _check_names(members: Members, body: bytes) -> None:
     """A name that stands twice is 400: which of the two would other readers believe?
 
     msgspec keeps the last of them. A body without white space and escapes is as long as its distinct
     members, unless one was dropped; any other body is walked from name to name.
     """
-    size = 1
-    for name, raw in members.items():
-        size += len(name) + len(raw) + 4
-    if size != len(body):
+    if _plain_size(members) != len(body):
         _walk(members, body)
 
 
-def _walk(members: dict[str, msgspec.Raw], body: bytes) -> None:
+def _walk(members: Members, body: bytes) -> None:
     """Raises `InvalidEvent` if `members` are not all that stands in `body`, a valid JSON object."""
     seen: set[str] = set()
     position = body.index(b"{") + 1

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import apsw
 
 from mesh_gateway.errors import StoreFull, TransportError
-from mesh_gateway.transport.embedded.space import Hold, Reserve, Space
+from mesh_gateway.transport.embedded.space import Hold, Reserve, Space, make_private
 from mesh_gateway.transport.embedded.store import Store
 
 RETRY_FULL = 5.0
@@ -53,12 +53,20 @@ class Committer:
         if directory is None:
             return cls(open_store(None), Space(Reserve(None), limit))
         hold = Hold(directory)
+        path = directory / "mesh.db"
+        make_private(path)  # SQLite would let everybody read it; its -wal is made as it is
         try:
-            store = open_store(directory / "mesh.db")
+            store = open_store(path)
         except BaseException:
             hold.release()
             raise
-        return cls(store, Space(Reserve(directory / "mesh.reserve"), limit), hold)
+        committer = cls(store, Space(Reserve(directory / "mesh.reserve"), limit), hold)
+        try:
+            hold.sync()
+        except BaseException:
+            committer.close(trusted=False)
+            raise
+        return committer
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Give every job its result or its error.

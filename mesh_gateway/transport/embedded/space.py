@@ -3,10 +3,13 @@
 At `SQLITE_FULL` even the DELETE that would make room fails. So a reserve file is kept; when the disk
 is full it is given up, publishing is refused and settling goes on in its place. Publishing begins
 again when the reserve could be made anew, or when as much has become free inside the store's file.
+
+What is made here is for the gateway's own user alone: events are nobody else's to read.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -21,6 +24,12 @@ RESERVE_BYTES = 16 * 2**20
 """Twice the WAL that is folded in at a time (8 MiB): room to move a whole one into the file, and for
 one more of settles and removals."""
 
+NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM})
+"""Of a file system that syncs no directories, or of one above ours that we may only pass through: nothing has failed."""
+
+OWNER_ONLY = 0o600
+"""Mode of every file that is made here."""
+
 PRESSURE = 0.75
 """Part of the limit from which settled events go before their time: what is left takes a quarter of
 the limit in new events while they go, in slices, at several times the speed of publishing."""
@@ -31,14 +40,16 @@ class Hold:
 
     def __init__(self, directory: Path) -> None:
         """Make the directory if need be. Raises `StoreDamaged` naming the process that has it."""
+        self._directory = directory
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._file: IO[str] = (directory / "mesh.lock").open("a+", encoding="utf-8")
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(directory / "mesh.lock", os.O_RDWR | os.O_CREAT | os.O_APPEND, OWNER_ONLY)
         except OSError as error:
             raise NotPermitted(
                 f"the state directory {directory} cannot be used: {error.strerror}; make it writable for this "
                 "user or name another one"
             ) from error
+        self._file: IO[str] = os.fdopen(lock, "a+", encoding="utf-8")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -52,9 +63,38 @@ class Hold:
         self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         self._file.flush()
 
+    def sync(self) -> None:
+        """Make the names of what was made in the directory survive a power cut. Raises `StoreDamaged`.
+
+        SQLite does that with the first commit of its WAL, and goes on whatever comes of it.
+        """
+        for path in (self._directory, self._directory.parent):
+            try:
+                _sync_directory(path)
+            except OSError as error:
+                if error.errno in NO_SYNC:
+                    continue
+                raise StoreDamaged(
+                    f"{path} cannot be synced: {error.strerror}; look at the disk before anything else"
+                ) from error
+
     def release(self) -> None:
         """Let another process have it."""
         self._file.close()
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_private(path: Path) -> None:
+    """See to it that the file is there, as its owner's alone if it is new; whoever opens it next says what is wrong."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT, OWNER_ONLY))
 
 
 class Reserve:
@@ -70,7 +110,7 @@ class Reserve:
             return True
         if shutil.disk_usage(path.parent).free < 2 * RESERVE_BYTES:
             return False
-        with path.open("wb") as file:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, OWNER_ONLY), "wb") as file:
             try:
                 os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
             except OSError as error:
