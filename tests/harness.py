@@ -9,12 +9,14 @@ import os
 import signal
 import socket
 import sys
+import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 PATIENCE = float(os.environ.get("MESH_PATIENCE", "30"))
 """Seconds after which a test gives up; none of them needs more than a fraction of it on a machine of its own."""
@@ -45,30 +47,21 @@ class Answer:
 HANG = Answer(0)
 
 
-class Subscriber:
-    """An HTTP server that records what comes and answers as `answer(request)` says."""
+class Server(ABC):
+    """Listens on a port of its own while its block runs, on the same one in the next; connections end with the block."""
 
-    def __init__(self, answer: Callable[[Request], Answer] | None = None) -> None:
-        self.answer = answer or (lambda request: Answer())
-        self.requests: list[Request] = []
+    def __init__(self) -> None:
         self.port = 0
         self._server: asyncio.Server
-        self._arrived = asyncio.Condition()
         self._writers: set[asyncio.StreamWriter] = set()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def ids(self, path: str | None = None) -> list[str]:
-        """Event ids in order of arrival."""
-        return [r.id for r in self.requests if path is None or r.path == path]
-
-    async def received(self, enough: Callable[[list[Request]], bool]) -> list[Request]:
-        """The requests, once `enough` says so."""
-        async with asyncio.timeout(PATIENCE), self._arrived:
-            await self._arrived.wait_for(lambda: enough(self.requests))
-        return self.requests
+    @abstractmethod
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, which is closed when this returns, or is cut off when the client goes."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=2**22)
@@ -84,22 +77,54 @@ class Subscriber:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
-            while True:
-                request = await _read(reader)
-                answer = self.answer(request)
-                async with self._arrived:
-                    self.requests.append(request)
-                    self._arrived.notify_all()
-                if answer is HANG:
-                    await reader.read()
-                    return
-                writer.write(_rendered(answer))
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            await self.talk(reader, writer)
+        except (asyncio.IncompleteReadError, OSError, asyncio.CancelledError):
             pass
         finally:
             self._writers.discard(writer)
             writer.transport.abort()
+
+
+class Subscriber(Server):
+    """An HTTP server that records what comes and answers as `answer(request)` says, while `answering` is set."""
+
+    def __init__(self, answer: Callable[[Request], Answer] | None = None) -> None:
+        super().__init__()
+        self.answer = answer or (lambda request: Answer())
+        self.requests: list[Request] = []
+        self.answering = asyncio.Event()
+        self.answering.set()
+        self.answered: set[str] = set()
+        """Ids of events that it has said yes to."""
+        self._arrived = asyncio.Condition()
+
+    def ids(self, path: str | None = None) -> list[str]:
+        """Event ids in order of arrival."""
+        return [r.id for r in self.requests if path is None or r.path == path]
+
+    async def received(self, enough: Callable[[list[Request]], bool]) -> list[Request]:
+        """The requests, once `enough` says so."""
+        async with asyncio.timeout(PATIENCE), self._arrived:
+            await self._arrived.wait_for(lambda: enough(self.requests))
+        return self.requests
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            request = await _read(reader)
+            answer = self.answer(request)
+            async with self._arrived:
+                self.requests.append(request)
+                self._arrived.notify_all()
+            if answer is HANG:
+                await reader.read()
+                return
+            await self.answering.wait()
+            if answer.status < 300:
+                async with self._arrived:
+                    self.answered.add(request.id)
+                    self._arrived.notify_all()
+            writer.write(_rendered(answer))
+            await writer.drain()
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:
@@ -124,18 +149,56 @@ def free_port() -> int:
         return port
 
 
+class Started(Protocol):
+    """What a gateway's process can be asked and told; `asyncio.subprocess.Process` is one."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def send_signal(self, signal: int) -> None: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    async def wait(self) -> int: ...
+
+
 class GatewayProcess:
     """`mesh-gateway run` as a process of its own, on the same addresses and state at every start."""
 
-    def __init__(self, documents: str, directory: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        documents: str,
+        directory: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        verb: str = "run",
+        options: Sequence[str] = (),
+        listens: tuple[int, int] | None = None,
+    ) -> None:
+        """`listens`: the ports of ingress and admin as the documents have them; else they are given as options."""
         self.file = directory / "mesh.yaml"
         self.file.write_text(documents)
         self.state = directory / "state"
-        self.ingress = free_port()
-        self.admin = free_port()
+        self.ingress, self.admin = listens or (free_port(), free_port())
+        self.verb = verb
+        self.options = list(options)
+        self._listens_by_option = listens is None
         self.log = directory / "gateway.log"
         self.environment = {**os.environ, **(environment or {})}
-        self._process: asyncio.subprocess.Process | None = None
+        self.seconds_to_ready = 0.0
+        """From the start of its process to its readiness, the last time that this was waited for."""
+        self._process: Started | None = None
+
+    @property
+    def _addresses(self) -> Sequence[str]:
+        if not self._listens_by_option:
+            return ()
+        return "--ingress", f"127.0.0.1:{self.ingress}", "--admin", f"127.0.0.1:{self.admin}"
 
     @property
     def url(self) -> str:
@@ -143,17 +206,23 @@ class GatewayProcess:
 
     async def start(self, *, until_ready: bool = True) -> None:
         """Start, and wait until it is ready, or until it only listens."""
-        with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "mesh_gateway", "run", "-f", str(self.file), "--state", str(self.state),
-                "--ingress", f"127.0.0.1:{self.ingress}", "--admin", f"127.0.0.1:{self.admin}",
-                stdout=log, stderr=log, env=self.environment,
-            )  # fmt: skip
+        begun = time.monotonic()
+        self._process = await self._started(
+            self.verb, "-f", str(self.file), "--state", str(self.state), *self.options, *self._addresses
+        )
         async with asyncio.timeout(PATIENCE):
             while not await (self.is_ready() if until_ready else self._listens()):
                 if self._process.returncode is not None:
                     raise AssertionError(f"the gateway ended:\n{self.log.read_text()}")
                 await asyncio.sleep(0.02)
+        self.seconds_to_ready = time.monotonic() - begun
+
+    async def _started(self, *words: str) -> Started:
+        """`mesh-gateway` with these words."""
+        with self.log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "mesh_gateway", *words, stdout=log, stderr=log, env=self.environment
+            )
 
     async def _listens(self) -> bool:
         with contextlib.suppress(OSError):
@@ -202,6 +271,19 @@ class GatewayProcess:
         found: dict[str, Any] = (await self.get("/api/v1/status"))[1]
         return found
 
+    async def dead_letters(self, broker: str = "default/b") -> list[dict[str, Any]]:
+        """The rows of all letters in the dead-letter channel of a broker."""
+        found: list[dict[str, Any]] = []
+        path = f"/api/v1/dead-letters?broker={broker}&limit=500"
+        following = ""
+        while True:
+            status, page = await self.get(path + (f"&after={following}" if following else ""))
+            assert status == 200, page
+            found += page["items"]
+            if page["next"] is None:
+                return found
+            following = page["next"]
+
     async def settled(self) -> dict[str, Any]:
         """The status once nothing is waiting anywhere."""
         async with asyncio.timeout(PATIENCE):
@@ -222,11 +304,15 @@ def _get(url: str) -> tuple[int, Any]:
 
 
 class Producer:
-    """A keep-alive client that posts binary events and remembers what was acknowledged."""
+    """A keep-alive client that posts binary events and remembers what was acknowledged.
+
+    A request that gets no answer within `PATIENCE` is a `TimeoutError`.
+    """
 
     def __init__(self, port: int, path: str) -> None:
         self._port = port
         self._path = path
+        self.sent: list[str] = []
         self.acknowledged: list[str] = []
         self.answers: list[int] = []
 
@@ -238,8 +324,10 @@ class Producer:
             return
         try:
             for id in ids:
+                self.sent.append(id)
                 writer.write(self._request(id, attributes))
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                async with asyncio.timeout(PATIENCE):
+                    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 status = int(head.split()[1])
                 self.answers.append(status)
                 if status == 202:
@@ -253,6 +341,8 @@ class Producer:
                     0,
                 )
                 await reader.readexactly(length)
+        except TimeoutError:
+            raise  # it is an OSError
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -299,7 +389,13 @@ async def load(*gateways: GatewayProcess, breath: float = BREATH) -> AsyncIterat
             stop.set()
 
 
-async def acknowledged_more(producers: list[Producer], count: int = 50) -> None:
+class Acknowledged(Protocol):
+    """Whoever sends, and remembers what was acknowledged."""
+
+    acknowledged: list[str]
+
+
+async def acknowledged_more(producers: Sequence[Acknowledged], count: int = 50) -> None:
     """Returns once `count` more events were acknowledged: the load goes through."""
     before = sum(len(producer.acknowledged) for producer in producers)
     async with asyncio.timeout(120):
@@ -307,11 +403,19 @@ async def acknowledged_more(producers: list[Producer], count: int = 50) -> None:
             await asyncio.sleep(0.02)
 
 
+async def refused_each(producers: Sequence[Producer]) -> None:
+    """Returns once every producer was answered 503 anew: none of them hangs."""
+    before = [producer.answers.count(503) for producer in producers]
+    async with asyncio.timeout(120):
+        while not all(p.answers.count(503) > b for p, b in zip(producers, before, strict=True)):
+            await asyncio.sleep(0.02)
+
+
 @contextlib.asynccontextmanager
-async def running(gateway: GatewayProcess) -> AsyncIterator[GatewayProcess]:
+async def running(gateway: GatewayProcess, *, until_ready: bool = True) -> AsyncIterator[GatewayProcess]:
     """A started gateway that is surely gone afterwards."""
     try:
-        await gateway.start()
+        await gateway.start(until_ready=until_ready)
         yield gateway
     finally:
         if gateway.runs:

@@ -50,7 +50,7 @@ class Backing:
     """The environment variable with the listener that sends its clients to a proxy, and where that has to listen."""
 
     async def service(self, verb: str) -> None:
-        """`start`, `stop` or `kill` the server."""
+        """`start`, `stop`, `kill`, `pause` or `unpause` the server."""
         command = (sys.executable, str(SERVICES), verb, self.kind)
         process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
         _, said = await process.communicate()
@@ -70,8 +70,15 @@ class Backing:
 
     def through(self, proxy: Proxy) -> Backing:
         """The same, reached through this proxy."""
-        server = ADDRESS.sub("{}:{}".format(*proxy.address), self.server)
+        return self.at(ADDRESS.sub("{}:{}".format(*proxy.address), self.server))
+
+    def at(self, server: str) -> Backing:
+        """The same, at this address."""
         return replace(self, options=self.options.replace("{server}", server))
+
+    def with_options(self, more: str) -> Backing:
+        """The same, with these options besides."""
+        return replace(self, options=f"{self.options}, {more}")
 
     def document(self, own: str) -> str:
         return DOCUMENT.format(kind=self.kind, options=self.options.format(own=own, server=self.server))
@@ -132,3 +139,18 @@ class Mesh:
 
 
 ON_MAIN = "config: {apiVersion: mesh-gateway.dev/v1alpha1, kind: Transport, name: main}"
+
+
+def one_trigger(url: str) -> str:
+    """A broker on the main transport, whose one trigger gets everything."""
+    return f"""
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {{name: b}}
+spec: {{{ON_MAIN}}}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {{name: t}}
+spec: {{broker: b, subscriber: {{uri: "{url}/"}}}}
+"""

@@ -476,8 +476,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[GatewaySpec]:
 
     specs: list[GatewaySpec] = []
 
-    def serve(spec: GatewaySpec, plugins: object, **more: object) -> int:
-        specs.append(spec)
+    def serve(documents: process.Documents, plugins: object, **more: object) -> int:
+        specs.append(documents.spec)
         return 5
 
     monkeypatch.setattr(process, "serve", serve)

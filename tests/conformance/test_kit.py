@@ -272,7 +272,7 @@ def local(transport: type[EmbeddedTransport], state: Path) -> Harness:
     def make() -> EmbeddedTransport:
         return transport(EmbeddedOptions(), TransportContext("lying", state), clock=clock)
 
-    return Harness(make, advance=advance, patience=ABSENT, recovery=ABSENT, secrets=(PASSWORD,))
+    return Harness(make, advance=advance, secrets=(PASSWORD,))
 
 
 async def believes(kit: Kit, test: str, given: dict[str, Any]) -> bool:
@@ -311,7 +311,7 @@ async def _nothing_left():
     ("lie", "test", "given"), LIES, ids=[f"{lie.__name__}: {test}" for lie, test, _ in LIES]
 )
 async def test_a_lie_is_found(tmp_path, lie, test, given):
-    async with unpacked(local(lie, tmp_path)) as kit:
+    async with unpacked(replace(local(lie, tmp_path), patience=ABSENT, recovery=3.0)) as kit:
         assert not await believes(kit, test, given), f"{test} believes {lie.__name__}"
 
 

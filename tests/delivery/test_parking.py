@@ -48,6 +48,38 @@ async def transport() -> AsyncIterator[Asked]:
     await transport.close()
 
 
+async def test_where_what_is_parked_comes_first_the_reader_is_held_until_it_has_come_back(transport):
+    gate, room = Gate(), [0]
+    taken: list[str] = []
+
+    def take(delivery: Delivery, finish: Callable[[Delivery], None]) -> None:
+        assert gate._holders, "the reader may pass already"
+        taken.append(delivery.event.id)
+        finish(delivery)
+
+    await transport.publish(PARKED.name, series(3))
+    parking = Parking(
+        Channel(PARKED, transport),
+        gate=gate,
+        take=take,
+        room=lambda: room[0],
+        counters=TriggerCounters(),
+        clock=ManualClock(),
+        first=True,
+    )
+    assert gate._holders == {parking}
+    running = asyncio.ensure_future(parking.run())
+    async with asyncio.timeout(20):
+        await transport.asked.acquire()
+        room[0] = 10
+        parking.resume()
+        await gate.passable()
+
+    running.cancel()
+    await asyncio.wait([running])
+    assert taken == ["e0", "e1", "e2"]
+
+
 async def test_what_another_gateway_has_parked_and_left_comes_back(transport):
     clock = ManualClock()
     taken: asyncio.Queue[str] = asyncio.Queue()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +29,16 @@ def test_the_first_attempt_and_every_retry_count():
 
 def test_no_retry_means_one_attempt():
     assert not RetryPolicy(retry=0).again(1)
+
+
+def test_where_nothing_is_said_it_is_tried_once_and_waits_have_the_caps_of_knative_and_ours():
+    policy = RetryPolicy()
+
+    assert not policy.again(1)
+    assert policy.wait(1, None, 0.5) == 0.0
+    assert replace(policy, delay=1e9).wait(1, None, 0.5) == pytest.approx(3_600)
+    assert policy.wait(1, 1e9, 0.5) == 600.0
+    assert replace(policy, delay=10).wait(1, None, 0.0) == pytest.approx(18), "doubled, and spread by a tenth"
 
 
 def test_retry_after_is_honoured_when_it_is_longer():
@@ -71,6 +83,11 @@ def test_the_longest_is_the_sum_of_all_waits(backoff, retry: int, delay: float, 
     waits = [policy.wait(number, None, 0.5) for number in range(1, retry + 1)]
 
     assert policy.longest() == pytest.approx(sum(waits))
+
+
+@pytest.mark.parametrize("backoff", ["linear", "exponential"])
+def test_without_a_delay_the_longest_is_nothing_however_many_retries(backoff):
+    assert RetryPolicy(retry=100, backoff=backoff, delay=0.0).longest() == 0.0
 
 
 @pytest.mark.parametrize("backoff", ["linear", "exponential"])

@@ -24,6 +24,16 @@ def test_items_come_in_the_order_of_their_moments():
     assert len(schedule) == 0
 
 
+def test_of_the_same_moment_the_first_to_be_added_comes_first():
+    clock, due = ManualClock(), list[str]()
+    schedule = Schedule(clock, due.append)
+    for item in "abc":
+        schedule.add(item, 1)
+    clock.advance(1)
+
+    assert due == ["a", "b", "c"]
+
+
 def test_what_is_cleared_never_comes():
     clock, due = ManualClock(), list[str]()
     schedule = Schedule(clock, due.append)
@@ -33,6 +43,37 @@ def test_what_is_cleared_never_comes():
     assert schedule.clear() == ["b", "a"]
     clock.advance(10)
     assert due == []
+
+
+def test_what_is_taken_is_told_with_the_time_that_was_left_and_never_comes():
+    clock, due = ManualClock(), list[str]()
+    schedule = Schedule(clock, due.append)
+    schedule.add("late", 5)
+    schedule.add("soon", 3)
+    clock.advance(1)
+
+    assert schedule.take() == [(2.0, "soon"), (4.0, "late")]
+    assert all(timer.cancelled for _, _, timer, *_ in clock._timers), "nothing is waited for any more"
+    clock.advance(10)
+    assert due == []
+
+
+class BusyClock(ManualClock):
+    """Of a loop that is behind with its timers."""
+
+    behind = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.behind
+
+
+def test_what_is_overdue_when_it_is_taken_has_no_time_left():
+    clock = BusyClock()
+    schedule = Schedule(clock, list[str]().append)
+    schedule.add("x", 1)
+    clock.behind = 5
+
+    assert schedule.take() == [(0.0, "x")]
 
 
 def test_an_item_may_be_scheduled_again_while_it_is_handed_out():

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 
 import pytest
 
+from mesh_gateway.delivery.insist import FIRST_WAIT
 from mesh_gateway.delivery.policy import RetryPolicy
 from mesh_gateway.delivery.sink import ACCEPTED, Accepted, Refused, Retry
-from mesh_gateway.delivery.trigger import Window
+from mesh_gateway.delivery.window import Window
 from mesh_gateway.errors import ConnectionLost, EventTooLarge, HopsExhausted
 from mesh_gateway.event import Event
 from mesh_gateway.testing.fakes import ScriptedSink
+from mesh_gateway.transport.contract import Delivery
 
 TWO_RETRIES = RetryPolicy(retry=2, backoff="linear", delay=1, jitter=False)
 
@@ -222,7 +225,7 @@ async def test_a_reply_with_no_hops_left_makes_its_cause_a_dead_letter(rig):
     def refuse(event, done):
         raise HopsExhausted("spent")
 
-    r.trigger._replies._store._publish = refuse
+    r.trigger._attempts._replies._store._publish = refuse
     r.offer("1")
     r.sink.end(Accepted(200, Event.new(type="reply", source="/r", id="r1")))
 
@@ -304,7 +307,206 @@ async def test_ordered_keeps_parking_until_what_is_parked_has_come_back(rig):
     r.sink.end(ACCEPTED)
     r.offer("3", key="k")
 
-    assert [e.id for e in r.parked.stored] == ["2", "3"]
+    assert [e.id for e in r.parked.stored] == ["1", "2", "3"]
+    assert r.finished == ["1", "2", "3"]
+
+
+async def test_before_a_copy_is_parked_those_of_its_key_that_are_held_are_parked_as_well(rig):
+    r = rig(window=Window(events=3, ordered=True))
+    r.offer("a1", "a2", key="a")
+    r.offer("b1", key="b")
+    r.offer("a3", "a4", key="a")
+
+    assert [e.id for e in r.parked.stored] == ["a1", "a2", "a3", "a4"]
+    assert r.finished == ["a1", "a2", "a3", "a4"]
+    assert r.open == ["a1", "b1"]
+
+
+async def test_a_held_copy_is_settled_when_its_twin_is_durable_and_not_before(rig):
+    r = rig(window=Window(events=1, ordered=True))
+    r.parked.by_itself = False
+    r.offer("a1", "a2", key="a")
+    assert r.finished == []
+
+    r.parked.end()
+    assert r.finished == ["a1"]
+    r.sink.end(ACCEPTED)
+
+    assert r.finished == ["a1"]
+
+
+async def test_a_held_copy_that_ends_before_its_twin_is_durable_is_settled_once(rig):
+    r = rig(window=Window(events=1, ordered=True))
+    r.parked.by_itself = False
+    r.offer("a1", "a2", key="a")
+    r.sink.end(ACCEPTED)
+    assert r.finished == ["a1"]
+    ended: list[str] = []
+
+    r.parked.end()
+    parked_again(r, r.parked.stored[0], ended)
+
+    assert r.finished == ["a1"]
+    assert (ended, r.open) == (["a1"], [])
+
+
+def parked_again(r, event: Event, finished: list[str]) -> None:
+    """A parked copy comes back."""
+    r.trigger._take(
+        Delivery(event, None, "0", pending=1), lambda delivery: finished.append(delivery.event.id)
+    )
+
+
+async def test_what_is_held_and_parked_is_sent_once_and_ends_in_both_places(rig):
+    r = rig(window=Window(events=2, ordered=True))
+    r.offer("a1", "a2", "a3", key="a")
+    ended: list[str] = []
+    first, second, third = r.parked.stored
+
+    parked_again(r, first, ended)
+    assert ended == []
+    r.sink.end(ACCEPTED)
+    assert ended == ["a1"]
+    r.sink.end(ACCEPTED)
+    parked_again(r, second, ended)
+    assert ended == ["a1", "a2"]
+    parked_again(r, third, ended)
+    assert r.open == ["a3"]
+    assert r.trigger.held == 1
+
+
+async def test_a_twin_that_lies_there_twice_ends_twice_and_is_never_sent(rig):
+    r = rig(window=Window(events=1, ordered=True))
+    r.offer("a1", "a2", key="a")
+    twin = r.parked.stored[0]
+    ended: list[str] = []
+    parked_again(r, twin, ended)
+    parked_again(r, twin, ended)
+    assert ended == []
+    r.sink.end(ACCEPTED)
+    assert ended == ["a1", "a1"]
+    parked_again(r, twin, ended)  # the settle of one of them was lost
+
+    assert ended == ["a1", "a1", "a1"]
+    assert (r.open, r.trigger.held) == ([], 0)
+
+
+async def test_a_copy_behind_a_redriven_one_does_not_hide_those_before_it(rig):
+    r = rig(window=Window(events=2, ordered=True))
+    r.offer("a1", key="a")
+    r.trigger._take(
+        Delivery(Event.new(type="t", source="/s", id="old", partitionkey="a"), "old", "0", pending=1),
+        r.finish,
+    )
+    r.offer("a2", key="a")
+
+    assert [event.id for event in r.parked.stored] == ["a1", "a2"]
+
+
+async def test_a_trigger_that_leaves_parks_nothing_a_second_time_and_keeps_the_order(rig):
+    r = rig(window=Window(events=2, ordered=True), policy=TWO_RETRIES)
+    r.offer("a1", "a2", "a3", key="a")
+    r.offer("b1", key="b")
+    r.trigger.leave()
+    r.sink.end(Retry("status 503", 503))
+    async with asyncio.timeout(5):
+        await r.trigger.left()
+
+    assert [event.id for event in r.parked.stored] == ["a1", "a2", "a3", "b1"]
+    assert r.trigger.held == 0
+    after = rig(window=Window(ordered=True))
+    for event in r.parked.stored:
+        parked_again(after, event, [])
+    sent = []
+    while after.sink.attempts:
+        sent.append(after.sink.end(ACCEPTED).id)
+    assert sorted(sent) == ["a1", "a2", "a3", "b1"]
+    assert [id for id in sent if id[0] == "a"] == ["a1", "a2", "a3"]
+
+
+async def test_a_trigger_that_leaves_holds_what_has_a_twin_until_that_is_durable(rig):
+    r = rig(window=Window(events=1, ordered=True), policy=TWO_RETRIES)
+    r.parked.by_itself = False
+    r.offer("a1", "a2", key="a")
+    r.trigger.leave()
+    r.sink.end(Retry("status 503", 503))
+    assert (r.trigger.held, r.finished) == (1, [])
+
+    r.parked.end()
+    assert (r.trigger.held, r.finished) == (0, ["a1"])
+    r.parked.end()
+
+    assert [event.id for event in r.parked.stored] == ["a1", "a2"]
+
+
+async def test_a_trigger_has_left_only_when_what_did_not_fit_lies_parked(rig):
+    r = rig(window=Window(events=1))
+    r.parked.by_itself = False
+    r.offer("1", "2")
+    r.trigger.leave()
+    r.sink.end(ACCEPTED)
+    left = asyncio.ensure_future(r.trigger.left())
+    await asyncio.sleep(0)
+    assert not left.done()
+    r.parked.end()
+    async with asyncio.timeout(5):
+        await left
+
+    assert r.finished == ["1", "2"]
+
+
+async def test_the_next_process_sends_what_was_held_before_what_was_parked(rig):
+    killed = rig(window=Window(events=1, ordered=True))
+    killed.offer("a1", "a2", key="a")
+    r = rig(window=Window(ordered=True))
+    for event in killed.parked.stored:
+        parked_again(r, event, [])
+    sent = []
+    while r.sink.attempts:
+        sent.append(r.sink.attempts[0].event)
+        r.sink.end(ACCEPTED)
+
+    assert [event.id for event in sent] == ["a1", "a2"]
+    assert not [name for event in sent for name in event.attributes if name.startswith("mesh")]
+
+
+async def test_copies_that_could_not_be_parked_are_parked_before_those_behind_them(rig):
+    r = rig(window=Window(events=1, ordered=True))
+    r.parked.by_itself = False
+    r.offer("1", key="other")
+    r.offer("2", "3", key="k")
+    assert [event.id for event, _ in r.parked.waiting] == ["2"]
+    r.parked.error = ConnectionLost("down")
+
+    r.parked.end()
+    r.offer("4", key="k")
+    r.parked.error = None
+    assert r.parked.waiting == [], "not before the one that failed"
+    r.clock.advance(FIRST_WAIT)
+    while r.parked.waiting:
+        r.parked.end()
+
+    assert [e.id for e in r.parked.stored] == ["2", "3", "4"]
+    assert r.finished == ["2", "3", "4"]
+
+
+async def test_ordered_copies_are_parked_as_many_at_once_as_the_transport_stores(rig):
+    r = rig(window=Window(events=1, ordered=True), max_batch=2)
+    r.parked.by_itself = False
+    r.offer("1", key="other")
+    r.offer("2", "3", "4", "5", key="k")
+    r.parked.end()
+
+    assert [event.id for event, _ in r.parked.waiting] == ["3", "4"]
+
+
+async def test_copies_whose_order_does_not_count_are_parked_at_once(rig):
+    r = rig(window=Window(events=1))
+    r.parked.by_itself = False
+
+    r.offer("1", "2", "3", "4")
+
+    assert [event.id for event, _ in r.parked.waiting] == ["2", "3", "4"]
 
 
 async def test_after_stop_nothing_new_is_sent_and_a_failure_stays_unsettled(rig):
@@ -342,3 +544,74 @@ async def test_whoever_watches_an_event_hears_how_it_ended(rig):
         ("attempt", "ok"),
         ("ended", "delivered"),
     ]
+
+
+async def test_after_close_what_fails_on_its_way_to_a_durable_end_is_not_tried_again(rig):
+    dead_letter_sink = ScriptedSink()
+    r = rig(dead_letter_sink=dead_letter_sink, policy=TWO_RETRIES, window=Window(events=2))
+    r.parked.by_itself = r.letters.by_itself = False
+    r.offer("1", "2", "3")
+    r.sink.end(Refused("no", 400))
+    r.sink.end(Refused("no", 400))
+    dead_letter_sink.end(Refused("no", 400))
+    assert (len(r.parked.waiting), len(r.letters.waiting), len(dead_letter_sink.attempts)) == (1, 1, 1)
+    r.trigger.stop()
+    await r.trigger.close()
+
+    r.parked.error = r.letters.error = ConnectionLost("down")
+    r.parked.end()
+    r.letters.end()
+    dead_letter_sink.end(Retry("closed"))
+    r.clock.advance(1_000)
+
+    assert (r.parked.waiting, r.letters.waiting, dead_letter_sink.attempts) == ([], [], [])
+    assert r.finished == []
+
+
+async def test_what_is_on_its_way_into_the_parked_channel_holds_nobody_back_after_a_stop(rig, monkeypatch):
+    monkeypatch.setattr("mesh_gateway.delivery.parking.PARKING_LIMIT", 2)
+    r = rig(window=Window(events=1))
+    r.parked.by_itself = False
+    r.offer("1", "2", "3")
+    assert r.gate._holders == {r.trigger.parking}
+
+    r.trigger.stop()
+
+    assert r.gate._holders == set()
+    assert r.finished == []
+
+
+async def test_a_cut_ends_attempts_at_a_sink_that_was_replaced_as_well(rig):
+    r = rig()
+    r.offer("1")
+    now = ScriptedSink()
+    r.trigger.replace_sink(now)
+    r.trigger.leave()
+
+    await r.trigger.cut()
+
+    assert (r.sink.closed, now.closed) == (True, True)
+
+
+async def test_an_ordered_trigger_that_blocks_and_leaves_holds_nobody_back(rig):
+    r = rig(window=Window(ordered=True, overflow="block"), policy=TWO_RETRIES)
+    r.parked.by_itself = False
+    r.offer("a1", key="a")
+    r.offer("b1", "b2", key="b")
+    r.trigger.leave()
+    r.sink.attempts.pop(0)  # never ends
+    r.sink.end(Retry("status 503", 503))
+
+    assert [event.id for event, _ in r.parked.waiting] == ["b1"]
+    assert r.gate._holders == set()
+
+
+async def test_what_is_redriven_comes_back_before_a_blocking_reader_goes_on(rig):
+    r = rig(window=Window(ordered=True, overflow="block"))
+    assert r.gate._holders == set()
+
+    r.trigger.parking.wake()
+    assert r.gate._holders == {r.trigger.parking}
+    r.offer("a1", key="a")
+
+    assert (r.open, [event.id for event in r.parked.stored]) == ([], ["a1"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mesh_gateway.delivery.policy import RetryPolicy
 from mesh_gateway.delivery.sink import Retry
-from mesh_gateway.delivery.trigger import Window
 from mesh_gateway.delivery.waiting import hold_limits, marked, unmarked
+from mesh_gateway.delivery.window import Window
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import Delivery
 from tests.delivery.conftest import Rig

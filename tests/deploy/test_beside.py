@@ -25,6 +25,8 @@ from tests.deploy.page import blocks, commands
 from tests.deploy.servers import required
 from tests.harness import PATIENCE, Answer, GatewayProcess, Request, Subscriber, post, running
 
+pytestmark = pytest.mark.servers
+
 DRIFT = "a channel differs from its document"
 
 

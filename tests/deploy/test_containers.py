@@ -123,7 +123,12 @@ async def running(container: Container) -> AsyncIterator[Container]:
         await container.stop()
 
 
-@pytest.fixture(params=sorted(TRANSPORTS))
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[pytest.mark.servers] * bool(needed))
+        for name, needed in sorted(TRANSPORTS.items())
+    ]
+)
 def container(request: pytest.FixtureRequest, tmp_path: Path) -> Container:
     return Container(tmp_path, request.param)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
 
+from tests.faults.scale import scaled
 from tests.harness import GatewayProcess, Producer, Subscriber, accepted
 from tests.transports import BACKINGS, ON_MAIN, Backing, Mesh
 
-ROUNDS = int(os.environ.get("MESH_ROUNDS", "2"))
+ROUNDS = scaled(1, 2, "MESH_ROUNDS")
 PATIENCE = 60
 
 

@@ -6,9 +6,11 @@ import asyncio
 import random
 from pathlib import Path
 
+from tests.faults.figures import counts, figure, percentile
+from tests.faults.scale import scaled
 from tests.harness import Answer, GatewayProcess, Producer, Request, Subscriber, running
 
-KILLS = 20
+KILLS = scaled(10, 100, "MESH_KILLS")
 
 DOCUMENTS = """
 apiVersion: eventing.knative.dev/v1
@@ -44,6 +46,7 @@ async def test_kill_minus_nine_loses_no_acknowledged_event(tmp_path: Path):
     async with Subscriber(answer) as subscriber:
         gateway = GatewayProcess(DOCUMENTS.format(url=subscriber.url), tmp_path)
         producers = [Producer(gateway.ingress, "/default/b") for _ in range(8)]
+        restarts: list[float] = []
         for round_number in range(KILLS):
             async with running(gateway):
                 sending = asyncio.gather(
@@ -55,10 +58,15 @@ async def test_kill_minus_nine_loses_no_acknowledged_event(tmp_path: Path):
                 await asyncio.sleep(0.05 + 0.4 * chance.random())
                 await gateway.kill()
                 await sending
+                restarts.append(gateway.seconds_to_ready)
         async with running(gateway):
+            restarts.append(gateway.seconds_to_ready)
             status = await gateway.settled()
 
         acknowledged = {id for producer in producers for id in producer.acknowledged}
+        counts(1, kills=KILLS, events=len(acknowledged))
+        figure(1, "from a start after a kill to ready, median", percentile(restarts[1:], 0.5), "s")
+        figure(1, "from a start after a kill to ready, longest", max(restarts[1:]), "s")
         assert len(acknowledged) > KILLS * 10, "the load did not bite"
         for path in ("/steady", "/flaky", "/letters"):
             missing = acknowledged - set(subscriber.ids(path))

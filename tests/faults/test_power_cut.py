@@ -23,8 +23,10 @@ from mesh_gateway.transport.embedded.cursor import Cursor
 from mesh_gateway.transport.embedded.schema import Synchronous
 from mesh_gateway.transport.embedded.space import Reserve, Space
 from mesh_gateway.transport.embedded.store import Store
+from tests.faults.figures import counts
+from tests.faults.scale import scaled
 
-CUTS = 600
+CUTS = scaled(120, 600)
 
 pytestmark = pytest.mark.slow
 
@@ -151,6 +153,7 @@ def _small_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_acknowledged_is_lost_when_the_power_goes(tmp_path):
     trials = [cut(tmp_path / str(seed), seed, "FULL") for seed in range(CUTS)]
 
+    counts(3, cuts=CUTS, events=sum(len(workload.acknowledged) for workload, _ in trials))
     assert sum(loss for _, loss in trials) == 0
     assert sum(len(workload.acknowledged) for workload, _ in trials) > 10 * CUTS
     assert sum(workload.rounds for workload, _ in trials) > CUTS

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mesh_gateway.testing.proxy import Proxy
-from tests.faults.test_stuck_subscriber import memory
+from tests.faults.figures import memory
 from tests.federation.places import LONG_PATIENCE, Mesh, log_of, relay, stored_once, variable
 from tests.harness import GatewayProcess, send_batch
 

@@ -10,7 +10,6 @@ deliveries of one event have to be of one entry of the log, which shows by its t
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -20,16 +19,18 @@ from pathlib import Path
 import pytest
 
 from mesh_gateway.testing.proxy import Proxy
+from tests.faults.figures import counts
+from tests.faults.scale import scaled, thorough
 from tests.federation.places import Mesh, relay, stored_once, verdicts
 from tests.harness import Producer, Subscriber, acknowledged_more, load
 
 pytestmark = pytest.mark.slow
 
-CUT = float(os.environ.get("MESH_CUT_SECONDS", "20"))
+CUT = scaled(6.0, 20.0, "MESH_CUT_SECONDS")
 """More than the five after which a relay gives a transfer up, or a stalled link is no cut."""
-KILLS = int(os.environ.get("MESH_RELAY_KILLS", "10"))
+KILLS = scaled(3, 10, "MESH_RELAY_KILLS")
 """In each of three tests; in one of them some are of two gateways."""
-ROUNDS = int(os.environ.get("MESH_ROUNDS", "2"))
+ROUNDS = scaled(1, 3, "MESH_ROUNDS")
 
 ONE_WAY = [("eu", "us")]
 PAIR = [("eu", "us"), ("us", "eu")]
@@ -103,6 +104,7 @@ async def test_each_link_of_three_gateways_is_cut_in_turn_under_load(subscriber:
         finally:
             await mesh.kill()
     events = await stored_once(mesh.gateways, ids)
+    counts(11, links_cut=len(TRIANGLE), seconds_for_each=CUT, events=events, crossings=crossed)
     assert crossed == (len(mesh.gateways) - 1) * events
 
 
@@ -148,6 +150,7 @@ async def test_a_sender_that_is_killed_loses_nothing_and_its_receiver_delivers_n
         await mesh.kill()
 
     ids = acknowledged(producers)
+    counts(11, kills_of_a_sender=KILLS, events=len(ids), that_the_receiver_knew=again)
     assert await stored_once(mesh.gateways, ids) > 20 * KILLS
     assert again, "no kill fell between a verdict and its settling"
     delivered_once(mesh, "us", ids)
@@ -193,6 +196,7 @@ async def test_two_gateways_that_relay_to_each_other_are_killed_and_nothing_is_l
 # ── restarts ─────────────────────────────────────────────────────────────────────────────────
 
 
+@thorough
 async def test_restarting_both_sides_under_load_loses_nothing_and_delivers_nothing_twice(
     subscriber: Subscriber, tmp_path: Path
 ):

@@ -20,7 +20,7 @@ from tests.harness import (
     load,
     running,
 )
-from tests.transports import BACKINGS, ON_MAIN, Backing, Mesh
+from tests.transports import ON_MAIN, Backing, Mesh
 
 OUTAGE = 3.0
 """Seconds for which a connection loses what the server says: everything that is under way meets it."""
@@ -46,23 +46,8 @@ spec: {{broker: b, subscriber: {{uri: "{url}/refusing"}}, delivery: {{deadLetter
 """
 
 
-REMOTE = [backing for backing in BACKINGS if backing.variable]
-
-
 def answer(request: Request) -> Answer:
     return Answer(400 if request.path == "/refusing" else 202)
-
-
-@pytest.fixture(params=REMOTE, ids=lambda backing: backing.kind)
-def backing(request: pytest.FixtureRequest) -> Backing:
-    backing: Backing = request.param
-    backing.skip_if_absent()
-    return backing
-
-
-@pytest.fixture
-def mesh(backing: Backing, tmp_path: Path) -> Mesh:
-    return Mesh(backing, tmp_path)
 
 
 async def nothing_is_lost(subscriber: Subscriber, producers: list[Producer]) -> None:

@@ -151,6 +151,14 @@ class Mesh:
         found = [await verdicts(gateway) for gateway in self.running.values()]
         return sum(one["accepted"] for one in found)
 
+    async def crossings(self) -> Counter[str]:
+        """What the running gateways have said of events that have crossed a link, since each of them started."""
+        said: Counter[str] = Counter()
+        for gateway in self.running.values():
+            said += await verdicts(gateway)
+        del said["unwanted"]  # offered, and not sent
+        return said
+
     async def crossed(self, count: int = 20) -> None:
         """Returns once so many more events have crossed a link. No gateway may be down."""
         before = await self.accepted()

@@ -170,7 +170,7 @@ class Rig:
     def let_pass(self, seconds: float) -> None:
         """Let time pass, and the relay see that it has."""
         self.clock.advance(seconds)
-        self.relay._wake.set()
+        self.relay._sender.wake.set()
 
     async def let_pass_until(self, true: Callable[[], object]) -> None:
         """Let as much time pass as it takes."""
@@ -272,10 +272,11 @@ async def running(
         ingress_url=lambda key: f"http://eu.test/{key}",
         on_unreadable=lambda channel, why: None,
         on_fatal=lambda why: None,
+        chance=lambda: 0.5,
     )
     mesh = Mesh(assemble(spec, around), grace=2)
     if target is not None:
-        mesh.parts.relays["shop/to-us"].relay.target = target
+        mesh.parts.relays["shop/to-us"].relay._sender.target = target
     task = asyncio.ensure_future(mesh.run())
     try:
         async with asyncio.timeout(PATIENCE):

@@ -16,15 +16,16 @@ from mesh_gateway.event import Event
 from mesh_gateway.federation import via
 from mesh_gateway.federation.identity import identity
 from mesh_gateway.federation.inbox import Judgement, Rules, judge
+from mesh_gateway.federation.offers import WAIT, Promises, wanted_part, with_unwanted
 from mesh_gateway.federation.outbox import Backoff, Outbox
 from mesh_gateway.federation.seen import Seen
-from mesh_gateway.federation.transfer import Lane, Transfer, Verdict, Word
+from mesh_gateway.federation.transfer import Lane, Offer, Transfer, Verdict, Word
 from mesh_gateway.federation.window import Window
 
 Verdicts = tuple[Verdict | None, ...]
 
 TIMEOUT = 2.0
-"""Seconds after which a sender gives a transfer up."""
+"""Seconds after which a sender gives a transfer up, or an offer: long before a promise is forgotten."""
 
 HORIZON = 100.0
 """Seconds: after trouble ends, at 15, a ring of four needs about ten."""
@@ -42,6 +43,8 @@ class Bugs:
     floor_is_highest: bool = False
     no_window: bool = False
     no_loop_guard: bool = False
+    promised_is_durable: bool = False
+    waits_again: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,15 @@ class Trouble:
     until: float = 15.0
 
 
+@dataclass(eq=False)
+class Asked:
+    """An offer that waits for an answer."""
+
+    offer: Offer
+    told: Callable[[list[bool]], None]
+    until: float
+
+
 @dataclass
 class Gateway:
     """One gateway with one broker."""
@@ -67,6 +79,8 @@ class Gateway:
     settled: dict[str, set[int]] = field(default_factory=dict)
     lanes: dict[Lane, Seen] = field(default_factory=dict)
     window: Window = field(default_factory=Window)
+    asks: bool = False
+    """Several ways lead here: events are offered before they are sent."""
     dead_letters: list[tuple[Event, str]] = field(default_factory=list)
     # what a crash takes away
     up: bool = True
@@ -74,6 +88,8 @@ class Gateway:
     senders: dict[str, Sender] = field(default_factory=dict)
     committing: int = 0
     queue: list[Callable[[], None]] = field(default_factory=list)
+    promises: Promises = field(default_factory=Promises)
+    asked: list[Asked] = field(default_factory=list)
 
     @property
     def place(self) -> str:
@@ -104,15 +120,20 @@ class World:
         self.random = random.Random(seed)
         self.trouble, self.bugs = trouble or Trouble(), bugs or Bugs()
         self.now = 0.0
+        self.wait = self.random.choice([WAIT, 2.5 * TIMEOUT])
+        """Of an answer to an offer; for some senders longer than they wait for it."""
         self.gateways = {name: Gateway(name) for link in self.links for name in link}
         self.cut: set[tuple[str, str]] = set()
         """Links over which nothing goes."""
         self.crossings: dict[bytes, int] = {}
         """New log entries that came over a link, by identity."""
+        self.sent: dict[bytes, int] = {}
+        """Copies that were put on a link, by identity."""
         self._steps: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         for gateway in self.gateways.values():
             gateway.settled = {to: set() for start, to in self.links if start == gateway.name}
+            gateway.asks = sum(to == gateway.name for _, to in self.links) > 1
             self._start(gateway)
 
     # ── the schedule ─────────────────────────────────────────────────────────────────────────
@@ -148,7 +169,7 @@ class World:
 
     def _start(self, gateway: Gateway) -> None:
         gateway.up, gateway.life, gateway.committing = True, gateway.life + 1, 0
-        gateway.queue = []
+        gateway.queue, gateway.asked, gateway.promises = [], [], Promises()
         gateway.senders = {}
         for to in gateway.settled:
             lane = Lane(gateway.name, f"default/to-{to}", f"{gateway.life}")
@@ -224,7 +245,32 @@ class World:
             self._over(link, self._living(gateway, tell))
 
         receiver = self.gateways[sender.target]
-        self._over(link, lambda: self._receive(receiver, transfer, answered))
+
+        def send(part: Transfer, told: Callable[[Verdicts], None]) -> None:
+            for _, event in part.events:
+                self.sent[identity(event)] = self.sent.get(identity(event), 0) + 1
+            self._over(link, lambda: self._receive(receiver, part, told))
+
+        def wanted_is(wanted: list[bool]) -> None:
+            def tell() -> None:
+                if gateway.senders.get(sender.target) is not sender or sender.attempt != attempt:
+                    return
+                if any(wanted):
+                    send(
+                        wanted_part(transfer, wanted),
+                        lambda said: answered(tuple(with_unwanted(wanted, said))),
+                    )
+                else:
+                    sender.attempt += 1
+                    self._answered(gateway, sender, tuple(with_unwanted(wanted, ())))
+
+            self._over(link, self._living(gateway, tell))
+
+        if receiver.asks:
+            offer = Offer(transfer.lane, tuple(identity(event) for _, event in transfer.events))
+            self._over(link, lambda: self._offered(receiver, offer, wanted_is))
+        else:
+            send(transfer, answered)
 
         def late() -> None:
             if sender.attempt == attempt:
@@ -280,6 +326,30 @@ class World:
         gateway.queue.append(lambda: self._commit(gateway, transfer, answer))
         self._next_commit(gateway)
 
+    def _offered(self, gateway: Gateway, offer: Offer, told: Callable[[list[bool]], None]) -> None:
+        if gateway.up:
+            older = any(one.offer.lane == offer.lane for one in gateway.asked)
+            gateway.asked = [one for one in gateway.asked if one.offer.lane != offer.lane]
+            broken = not self.bugs.waits_again and gateway.promises.begin(offer.lane)
+            asks_again = not self.bugs.waits_again and (older or broken)
+            wait = 0.0 if asks_again else self.wait
+            gateway.asked.append(Asked(offer, told, self.now + wait))
+            self._answer_offers(gateway)
+            self.after(wait + 0.001, self._living(gateway, lambda: self._answer_offers(gateway)))
+
+    def _answer_offers(self, gateway: Gateway) -> None:
+        """Those whose answer is clear, in the order in which they came."""
+        asked, gateway.asked = gateway.asked, []
+        for one in asked:
+            durable = gateway.window.known(one.offer.identities, self.now)
+            if self.bugs.promised_is_durable:
+                durable |= gateway.promises._made.keys()
+            wanted = gateway.promises.answer(one.offer, durable, self.now, may_wait=self.now < one.until)
+            if wanted is None:
+                gateway.asked.append(one)
+            else:
+                one.told(wanted)
+
     def _next_commit(self, gateway: Gateway) -> None:
         if gateway.committing or not gateway.queue:
             return
@@ -302,12 +372,14 @@ class World:
         self._store(gateway, judgement, answer)
 
     def _store(self, gateway: Gateway, judgement: Judgement, answer: Callable[[Verdicts], None]) -> None:
+        gateway.promises.came(judgement.identities)
         for one in judgement.new:
             gateway.log.append(one.event)
             self.crossings[one.identity] = self.crossings.get(one.identity, 0) + 1
         # The crash between the commit and the answer.
         self.after(self.random.uniform(0.0, 0.2), self._living(gateway, lambda: answer(judgement.verdicts)))
         self._wake(gateway)
+        self._answer_offers(gateway)
 
     def _record(self, gateway: Gateway, lane: Lane, judgement: Judgement) -> None:
         gateway.lanes[lane] = judgement.seen(gateway.lanes.get(lane, Seen()))

@@ -17,7 +17,17 @@ from mesh_gateway.federation.inbox import Judgement, Rules, judge
 from mesh_gateway.federation.outbox import MOST_BYTES, WINDOW, Backoff, Outbox
 from mesh_gateway.federation.rate import Rate
 from mesh_gateway.federation.seen import Seen
-from mesh_gateway.federation.transfer import ACCEPTED, DUPLICATE, LOOPED, Lane, Numbered, Transfer, Word
+from mesh_gateway.federation.transfer import (
+    ACCEPTED,
+    DUPLICATE,
+    LOOPED,
+    UNWANTED,
+    Lane,
+    Numbered,
+    Transfer,
+    Verdict,
+    Word,
+)
 from mesh_gateway.federation.window import Window
 
 HERE, THERE = "us/shop/orders", "eu/shop/orders"
@@ -225,6 +235,13 @@ def test_a_transfer_without_verdicts_goes_again_later_under_the_same_numbers():
 
 def test_the_wait_doubles_up_to_its_limit_and_is_never_shorter_than_the_receiver_asks():
     assert [Backoff(1.0, 8.0).wait(n) for n in (1, 2, 3, 4, 5, 5_000)] == [1, 2, 4, 8, 8, 8]
+
+
+@pytest.mark.parametrize(("chance", "waits"), [(0.0, [0.9, 7.2]), (1.0, [1.1, 8.8])])
+def test_waits_differ_by_a_tenth_at_most(chance: float, waits: list[float]):
+    backoff = Backoff(1.0, 8.0, chance=lambda: chance)
+
+    assert [backoff.wait(1), backoff.wait(9)] == pytest.approx(waits)
     box = outbox(1)
     box.next(0)
     box.failed(now=0, after=30)
@@ -290,6 +307,22 @@ def test_an_event_that_alone_gets_no_verdict_is_given_up_in_the_end():
     assert (given_up.token, given_up.verdict.word) == (1, Word.REFUSED)
     assert passed.token == 3
     assert box.held == 0
+
+
+@pytest.mark.parametrize("other", [DUPLICATE, UNWANTED, LOOPED])
+def test_while_nothing_is_stored_nobody_is_given_up_and_the_wait_grows(other: Verdict):
+    box = Outbox(LANE, THERE, backoff=Backoff(1.0, 8.0), retry=0, most_events=2)
+    for number in range(1, 6):
+        box.offer(event(str(number)), number)
+    now, waits = 0.0, list[float | None]()
+    for _ in range(3):
+        box.next(now)
+        box.answered([None, other], now)
+        waits.append(box.due(now))
+        now += waits[-1] or 0.0
+
+    assert waits == [1.0, 2.0, 4.0]
+    assert sent(box.next(now)) == [1, 5]
 
 
 def test_while_nobody_gets_a_verdict_nobody_is_given_up():

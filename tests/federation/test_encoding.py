@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from mesh_gateway.errors import EventTooLarge, InvalidEvent, UnsupportedMediaType
 from mesh_gateway.event import Event
-from mesh_gateway.federation import encoding
-from mesh_gateway.federation.encoding import HEADERS, WHY_LENGTH, Incoming, Terms
+from mesh_gateway.federation import answers, encoding, ranges
+from mesh_gateway.federation.answers import WHY_LENGTH
+from mesh_gateway.federation.encoding import HEADERS, Incoming
+from mesh_gateway.federation.terms import Terms, read_terms, terms_headers
 from mesh_gateway.federation.transfer import (
     ACCEPTED,
     DUPLICATE,
@@ -99,20 +101,20 @@ verdicts = st.sampled_from([None, ACCEPTED, DUPLICATE, LOOPED]) | st.builds(
 
 @given(st.lists(verdicts, max_size=20))
 def test_verdicts_are_read_as_they_were_written(written: list[Verdict | None]):
-    assert encoding.decode_verdicts(encoding.encode_verdicts(written), len(written)) == written
+    assert answers.decode_verdicts(answers.encode_verdicts(written), len(written)) == written
 
 
 @given(st.integers(1, 10**9), st.integers(1, 10**12))
 def test_terms_are_read_as_they_were_written(most_events: int, most_bytes: int):
     terms = Terms("us/shop/orders", most_events, most_bytes)
-    headers = {name.encode(): value.encode() for name, value in encoding.terms_headers(terms)}
+    headers = {name.encode(): value.encode() for name, value in terms_headers(terms)}
 
-    assert encoding.read_terms(headers) == terms
+    assert read_terms(headers) == terms
 
 
 @given(st.lists(st.integers(1, 10**14), min_size=1, max_size=30))
 def test_numbers_in_any_order_are_written_as_ranges(numbers: list[int]):
-    assert encoding._numbers(encoding._ranges(numbers), len(numbers)) == numbers
+    assert ranges.numbers(ranges.ranges(numbers), len(numbers)) == numbers
 
 
 def test_the_arrival_time_of_the_sender_stays_with_it():
@@ -302,24 +304,24 @@ def test_only_headers_that_travel_with_events_may_come_with_an_event():
     ],
 )
 def test_an_answer_without_a_verdict_for_each_event_is_none(body: bytes):
-    assert encoding.decode_verdicts(body, 1) is None
+    assert answers.decode_verdicts(body, 1) is None
 
 
 @given(st.binary(max_size=100))
 def test_random_bytes_are_no_verdicts(body: bytes):
-    assert encoding.decode_verdicts(body, 1) is None
+    assert answers.decode_verdicts(body, 1) is None
 
 
 def test_what_else_a_later_version_says_beside_its_verdicts_is_passed_over():
     body = b'{"watermark": 12, "verdicts": ["accepted", {"refused": "x", "code": "y"}]}'
 
-    assert encoding.decode_verdicts(body, 2) == [ACCEPTED, Verdict(Word.REFUSED, "x")]
+    assert answers.decode_verdicts(body, 2) == [ACCEPTED, Verdict(Word.REFUSED, "x")]
 
 
 def test_reasons_are_short_enough_for_any_answer():
-    body = encoding.encode_verdicts([Verdict(Word.REFUSED, "x" * 10_000)])
+    body = answers.encode_verdicts([Verdict(Word.REFUSED, "x" * 10_000)])
 
-    assert encoding.decode_verdicts(body, 1) == [Verdict(Word.REFUSED, "x" * WHY_LENGTH)]
+    assert answers.decode_verdicts(body, 1) == [Verdict(Word.REFUSED, "x" * WHY_LENGTH)]
 
 
 @pytest.mark.parametrize(
@@ -328,11 +330,11 @@ def test_reasons_are_short_enough_for_any_answer():
      b"1; events=1; bytes=" + b"9" * 16],
 )  # fmt: skip
 def test_terms_of_another_version_or_without_limits_are_none(said: bytes):
-    assert encoding.read_terms({b"mesh-transfer": said, b"mesh-place": b"us/shop/orders"}) is None
+    assert read_terms({b"mesh-transfer": said, b"mesh-place": b"us/shop/orders"}) is None
 
 
 def test_terms_without_a_place_are_none_and_those_without_room_have_some():
-    assert encoding.read_terms({b"mesh-transfer": b"1; events=1; bytes=1"}) is None
-    assert encoding.read_terms(
+    assert read_terms({b"mesh-transfer": b"1; events=1; bytes=1"}) is None
+    assert read_terms(
         {b"mesh-transfer": b"1;events=0;bytes=0;later=x", b"mesh-place": b"us/shop/orders"}
     ) == Terms("us/shop/orders", 1, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from mesh_gateway.errors import ConnectionLost, StoreFull, Throttled, TransportE
 from mesh_gateway.event import Event
 from mesh_gateway.federation import receiver as receiver_module
 from mesh_gateway.federation import via
+from mesh_gateway.federation.identity import identity
 from mesh_gateway.federation.inbox import Judgement
 from mesh_gateway.federation.lanes import EPOCHS, Lanes
 from mesh_gateway.federation.receiver import Receiver, Verdicts
 from mesh_gateway.federation.seen import Seen
-from mesh_gateway.federation.transfer import Lane, Numbered, Transfer
+from mesh_gateway.federation.transfer import Lane, Numbered, Offer, Transfer
 from mesh_gateway.testing.harness import series
 from mesh_gateway.transport.channel import Channel
 from mesh_gateway.transport.contract import (
@@ -36,6 +37,8 @@ from mesh_gateway.transport.embedded.options import EmbeddedOptions
 from mesh_gateway.transport.embedded.transport import EmbeddedTransport
 
 pytestmark = pytest.mark.anyio
+
+PATIENCE = 30.0
 
 HERE = "us/shop/orders"
 SPEC = ChannelSpec("shop", "orders")
@@ -216,7 +219,9 @@ async def test_what_goes_goes_together_with_what_came_together(place: Place):
 
 async def test_marks_of_one_brokers_own_are_left_behind_by_whoever_brings_them(place: Place):
     receiver = await place.open()
-    event = series(1)[0].with_attributes({"meshdue": "tomorrow", "meshretried": "x", "meshvia": "eu/a/b"})
+    event = series(1)[0].with_attributes(
+        {"meshdue": "tomorrow", "meshretried": "x", "meshtwin": "y", "meshvia": "eu/a/b"}
+    )
 
     await received(receiver, transfer(1, events=[event]))
 
@@ -247,7 +252,7 @@ async def test_a_receiver_that_ends_tells_everybody_who_waits(place: Place, monk
     receiver = await place.open()
     storing = asyncio.Event()
 
-    async def never(taken: object) -> list[Judgement]:
+    async def never(taken: object, offers: object) -> list[Judgement]:
         storing.set()
         await asyncio.Event().wait()
         return []
@@ -272,9 +277,9 @@ async def test_a_transfer_over_the_size_of_a_commit_goes_in_one_of_its_own(
     commits: list[int] = []
     store = receiver._store
 
-    async def counted(taken):
+    async def counted(taken, offers):
         commits.append(len(taken))
-        return await store(taken)
+        return await store(taken, offers)
 
     monkeypatch.setattr(receiver, "_store", counted)
     await asyncio.gather(
@@ -321,3 +326,101 @@ def test_of_a_relay_the_latest_epochs_are_kept():
 
     assert 1 not in again.of("0")
     assert (again.of("1").watermark, again.of("1").beyond) == (2, {6})
+
+
+# ── offers ───────────────────────────────────────────────────────────────────────────────────
+
+EU, AP = Lane("eu", "shop/to-us", "1"), Lane("ap", "shop/to-us", "1")
+
+
+def asked(receiver: Receiver, lane: Lane, *events: Event) -> asyncio.Future[Sequence[bool] | TransportError]:
+    told: asyncio.Future[Sequence[bool] | TransportError] = asyncio.get_running_loop().create_future()
+    receiver.offer(Offer(lane, tuple(map(identity, events))), told.set_result)
+    return told
+
+
+async def test_only_what_is_not_stored_yet_is_wanted(place: Place):
+    receiver = await place.open()
+    first, second = series(2)
+    await received(receiver, transfer(1, events=[first]))
+
+    assert await asked(receiver, AP, first, second) == [False, True]
+    assert receiver.verdicts["ap", "unwanted"] == 1
+
+
+async def test_what_two_peers_offer_comes_from_one_of_them(place: Place):
+    receiver = await place.open()
+    first, second = series(2)
+    assert await asked(receiver, EU, first) == [True]
+    waiting = asked(receiver, AP, first, second)
+    await received(receiver, transfer(1, events=[first]))
+
+    assert await waiting == [False, True]
+
+
+async def test_who_has_waited_long_enough_is_asked_for_what_has_not_come(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+):
+    receiver = await place.open()
+    (first,) = series(1)
+    assert await asked(receiver, EU, first) == [True]
+    monkeypatch.setattr(receiver_module, "WAIT", 0.0)
+
+    assert await asked(receiver, AP, first) == [True]
+
+
+async def test_who_asks_anew_gets_an_answer_at_once_and_the_older_question_ends(place: Place):
+    receiver = await place.open()
+    (first,) = series(1)
+    assert await asked(receiver, EU, first) == [True]
+    older = asked(receiver, AP, first)
+
+    assert await asked(receiver, AP, first) == [True]
+    assert isinstance(await older, ConnectionLost)
+
+
+async def test_offers_fail_with_the_store_and_with_the_receiver(place: Place):
+    receiver = await place.open()
+    (first,) = series(1)
+    assert await asked(receiver, EU, first) == [True]
+    waiting = asked(receiver, AP, first)
+    await asked(receiver, Lane("af", "shop/to-us", "1"), series(2)[1])  # so the other one was looked at
+    [task] = place.tasks
+    task.cancel()
+
+    assert isinstance(await waiting, ConnectionLost)
+    receiver._broker.channel.refuse(ConnectionLost("down"))
+    assert isinstance(await asked(receiver, AP, first), ConnectionLost)
+
+
+async def test_of_a_cluster_with_more_offers_than_may_wait_everything_is_wanted_and_others_wait_as_ever(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(receiver_module, "MOST_OFFERS", 1)
+    receiver = await place.open()
+    (first,) = series(1)
+    assert await asked(receiver, EU, first) == [True]
+    waiting = asked(receiver, AP, first)
+
+    assert await asked(receiver, Lane("ap", "shop/other", "1"), first) == [True]
+    other = asked(receiver, Lane("af", "shop/to-us", "1"), first)
+    await received(receiver, transfer(1, events=[first]))
+    assert (await waiting, await other) == ([False], [False])
+
+
+async def test_a_question_asked_out_of_an_answer_does_not_end_the_receiver(place: Place):
+    receiver = await place.open()
+    (first,) = series(1)
+    answers: list[Sequence[bool] | TransportError] = []
+
+    def ask_on(answer: Sequence[bool] | TransportError) -> None:
+        answers.append(answer)
+        if len(answers) < 2_000:
+            receiver.offer(Offer(EU, (identity(first),)), ask_on)
+            receiver.offer(Offer(EU, (identity(first),)), ask_on)
+
+    ask_on(())
+    async with asyncio.timeout(PATIENCE):
+        while len(answers) < 2_000:
+            await asyncio.sleep(0)
+    assert await asked(receiver, AP, first) == [True]

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from mesh_gateway.errors import ConnectionLost
-from mesh_gateway.federation import relay as relay_module
+from mesh_gateway.federation import sender
 from mesh_gateway.federation.outbox import MOST_EVENTS, WINDOW
 from mesh_gateway.federation.target import Manner, NotTaken, Unreached
 from mesh_gateway.federation.transfer import ACCEPTED, DUPLICATE, LOOPED, Transfer, Verdict, Word
 from mesh_gateway.gateway import supervise
 from mesh_gateway.gateway.metrics import Exporter
+from mesh_gateway.gateway.reload import Reloads
 from mesh_gateway.ingress.limits import IngressCounters
 from mesh_gateway.topology.spec import HttpDestination
 from tests.federation.relaying import (
@@ -291,9 +292,9 @@ async def test_what_a_rate_would_hold_too_long_goes_back_too():
         rig.target.answer = accept
         await rig.publish("1", "2")
         await until(lambda: rig.target.sent_ids == ["1"] and rig.relay.held == 1)
-        held = rig.relay._outbox.first
+        held = rig.relay._sender.outbox.first
         rig.let_pass(LEASE / 2 + 1)
-        await until(lambda: rig.relay.held == 1 and rig.relay._outbox.first is not held)
+        await until(lambda: rig.relay.held == 1 and rig.relay._sender.outbox.first is not held)
 
         rig.let_pass(LEASE / 2 - 1)
         await rig.all_settled()
@@ -437,7 +438,7 @@ async def test_stopping_waits_for_the_verdicts_under_way_and_sends_nothing_more(
         await rig.publish("2")
         await until(lambda: rig.relay.held == 2)
         rig.mesh.stop()
-        await until(lambda: rig.relay._stopping)
+        await until(lambda: rig.relay._sender.stopped)
         assert not rig.target.closed
         asked.answer()
         await until(lambda: rig.target.closed)
@@ -448,6 +449,22 @@ async def test_stopping_waits_for_the_verdicts_under_way_and_sends_nothing_more(
         assert again.ids == ["2"]
         again.answer()
         await rig.all_settled()
+
+
+async def test_a_relay_is_idle_only_when_what_it_had_refused_is_durable(tmp_path: Path):
+    async with relaying(state=tmp_path) as rig:
+        rig.home.dead_letters.refuse(ConnectionLost("full"))
+        rig.target.answer = lambda transfer: [REFUSED]
+        await rig.publish("1")
+        await until(lambda: rig.relay.counters.verdicts["refused"])
+        rig.relay.stop()
+        idle = asyncio.ensure_future(rig.relay.idle())
+        await asyncio.sleep(0)
+        assert not idle.done()
+
+        rig.home.dead_letters.serve()
+        await rig.let_pass_until(idle.done)
+        assert [letter["id"] for letter in await rig.letters()] == ["1"]
 
 
 async def test_a_source_that_is_lost_gives_again_what_has_no_verdict_under_a_new_epoch(tmp_path: Path):
@@ -465,7 +482,7 @@ async def test_a_source_that_is_lost_gives_again_what_has_no_verdict_under_a_new
 
 
 async def test_an_idle_relay_asks_whether_its_target_is_still_there(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(relay_module, "PROBE_SECONDS", 0.01)
+    monkeypatch.setattr(sender, "PROBE_SECONDS", 0.01)
     async with relaying() as rig:
         await until(lambda: rig.target.greetings > 2)
         assert rig.condition == ("True", "")
@@ -538,7 +555,7 @@ async def test_metrics_say_what_became_of_events_and_why_nothing_goes():
         (await rig.target.asked()).answer(Unreached("timeout", "timeout"))
         await until(lambda: rig.relay.contact.failing)
 
-        text = (await Exporter(rig.mesh, rig.spec, IngressCounters(), {}).render()).decode()
+        text = (await Exporter(rig.mesh, Reloads("digest"), IngressCounters(), {}).render()).decode()
 
         lines = set(text.splitlines())
         relay = 'relay="shop/to-us"'

@@ -13,12 +13,15 @@ import trustme
 
 from mesh_gateway.delivery.http import HttpSettings
 from mesh_gateway.event import Event
-from mesh_gateway.federation import encoding
+from mesh_gateway.federation import answers, encoding
+from mesh_gateway.federation.identity import identity
 from mesh_gateway.federation.remote import ANSWER_BYTES, SINGLES, Remote
 from mesh_gateway.federation.target import Manner, NotTaken, Unreached
+from mesh_gateway.federation.terms import Terms, terms_headers
 from mesh_gateway.federation.transfer import (
     ACCEPTED,
     DUPLICATE,
+    UNWANTED,
     Lane,
     Numbered,
     Transfer,
@@ -33,7 +36,7 @@ pytestmark = pytest.mark.anyio
 
 PATIENCE = 10.0
 
-TERMS = encoding.terms_headers(encoding.Terms("us/shop/orders", 100, 5_000))
+TERMS = terms_headers(Terms("us/shop/orders", 100, 5_000))
 GATEWAY = Answer(200, headers=(*CONSENT, *TERMS))
 
 
@@ -120,7 +123,7 @@ def transfer(count: int = 2) -> Transfer:
 
 
 def verdicts(*given: Verdict | None) -> Answer:
-    return Answer(200, content=encoding.encode_verdicts(given))
+    return Answer(200, content=answers.encode_verdicts(given))
 
 
 async def unreached(asking: Awaitable[object]) -> tuple[str, str]:
@@ -412,3 +415,56 @@ async def test_an_answer_to_one_event_that_holds_another_is_no_reply_to_us():
         await remote.meet()
 
         assert await remote.send(transfer(1)) == [ACCEPTED]
+
+
+# ── offers ───────────────────────────────────────────────────────────────────────────────────
+
+ASKING = Answer(200, headers=(*CONSENT, *terms_headers(Terms("us/shop/orders", 100, 5_000, offers=True))))
+
+
+def wanted(given: str) -> Answer:
+    """Those at which there is an x."""
+    return Answer(200, content=answers.encode_wanted([one == "x" for one in given]))
+
+
+async def test_where_offers_are_asked_for_only_what_is_wanted_is_sent():
+    async with meeting(ASKING, [wanted("-x-"), verdicts(ACCEPTED)]) as (server, remote):
+        await remote.meet()
+
+        assert await remote.send(transfer(3)) == [UNWANTED, ACCEPTED, UNWANTED]
+        offered, sent = server.posted
+        assert offered.headers[b"mesh-transfer"] == b"1-offer"
+        assert offered.body == b"".join(identity(event) for _, event in transfer(3).events)
+        assert sent.headers[b"mesh-numbers"] == b"2"
+        assert [event["id"] for event in json.loads(sent.body)] == ["2"]
+
+
+async def test_where_nothing_is_wanted_nothing_is_sent():
+    async with meeting(ASKING, [wanted("--")]) as (server, remote):
+        await remote.meet()
+
+        assert await remote.send(transfer()) == [UNWANTED, UNWANTED]
+        assert len(server.posted) == 1
+
+
+async def test_an_offer_that_gets_no_answer_leaves_the_events_where_they_are():
+    answered = [Answer(200, content=b"{}"), Answer(503), Answer(413), Answer(415), Answer(400)]
+    async with meeting(ASKING, answered) as (_, remote):
+        await remote.meet()
+
+        reason, why = await unreached(remote.send(transfer()))
+        assert (reason, "does not say what is wanted" in why) == ("bad answer", True)
+        assert (await unreached(remote.send(transfer())))[0] == "unavailable"
+        for _ in range(
+            3
+        ):  # none of which may make dead letters of events: the offer is at fault, or who gets it
+            assert (await unreached(remote.send(transfer())))[0] == "bad answer"
+
+
+async def test_a_target_that_no_longer_asks_is_sent_everything_at_once():
+    async with meeting(ASKING, [verdicts(ACCEPTED, ACCEPTED)]) as (server, remote):
+        await remote.meet()
+        server.answers["OPTIONS"] = GATEWAY
+        await remote.meet()
+
+        assert await remote.send(transfer()) == [ACCEPTED, ACCEPTED]

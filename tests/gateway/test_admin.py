@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mesh_gateway.gateway.admin import is_local
+from mesh_gateway.gateway.admin.guard import is_local
 
 
 @pytest.mark.parametrize(

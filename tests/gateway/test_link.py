@@ -6,13 +6,14 @@ import asyncio
 
 import pytest
 
-from mesh_gateway.errors import ConnectionLost
+from mesh_gateway.errors import ConnectionLost, NotPermitted
 from mesh_gateway.gateway import link as module
 from mesh_gateway.gateway import status
 from mesh_gateway.gateway.link import Link
 from mesh_gateway.transport.contract import ChannelSpec, Drift, Ensure, TransportContext
 from mesh_gateway.transport.embedded.options import EmbeddedOptions
 from mesh_gateway.transport.embedded.transport import EmbeddedTransport
+from tests.harness import PATIENCE
 
 DRIFT = Drift("n/b", "partitions", "10", "3", "add partitions")
 
@@ -23,8 +24,11 @@ class Odd(EmbeddedTransport):
     def __init__(self) -> None:
         super().__init__(EmbeddedOptions(), TransportContext("odd", None))
         self.closing = 0
+        self.forbidden: set[str] = set()
 
     async def ensure(self, channel: ChannelSpec, mode: Ensure) -> list[Drift]:
+        if channel.name in self.forbidden:
+            raise NotPermitted(f"may not make {channel.name}")
         return [*await super().ensure(channel, mode), DRIFT]
 
     async def close(self) -> None:
@@ -37,7 +41,7 @@ class Odd(EmbeddedTransport):
 def link(monkeypatch: pytest.MonkeyPatch) -> Link:
     monkeypatch.setattr(module, "CLOSE_SECONDS", 0.01)
     link = Link("odd", "odd", Odd(), Ensure.CREATE)
-    link.channel(ChannelSpec("n", "b"))
+    link.add(link.channel(ChannelSpec("n", "b")))
     return link
 
 
@@ -60,5 +64,30 @@ async def test_status_tells_how_channels_differ(link: Link):
     assert status.transport(link)["drift"] == [
         {"channel": "n/b", "what": "partitions", "wanted": "10", "found": "3", "hint": "add partitions"}
     ]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_channel_that_joined_in_vain_keeps_no_other_from_serving_after_a_reconnect(link: Link):
+    assert isinstance(link.transport, Odd)
+    link.transport.forbidden.add("n/new")
+    new = link.channel(ChannelSpec("n", "new"))
+    running = asyncio.create_task(link.run())
+    await link.up.wait()
+    with pytest.raises(NotPermitted):
+        await link.join(new)
+    link.report(ConnectionLost("gone"))
+    with pytest.raises(ConnectionLost):
+        await running
+
+    running = asyncio.create_task(link.run())
+    async with asyncio.timeout(PATIENCE):
+        await link.up.wait()
+
+    assert [channel.up for channel in [*link.channels, new]] == [True, False]
+    link.transport.forbidden.clear()
+    await link.join(new)
+    assert new.up
+    assert new in link.channels
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -128,16 +128,31 @@ class Client:
             await self.writer.wait_closed()
 
 
+AHEAD = 1e9
+"""Seconds, far more than any loop has run for."""
+
+
+class StillListener(Listener):
+    """Its time stands still, far ahead of the loop's: however slow the machine is, nothing is overdue but in `sweep_in`."""
+
+    def time(self) -> float:
+        return AHEAD
+
+
 class Served:
     """What a test holds: the listener, its endpoint, the brokers and the port."""
 
     def __init__(
-        self, brokers: Mapping[str, StubBroker], limits: IngressLimits, ready: Callable[[], bool]
+        self,
+        brokers: Mapping[str, StubBroker],
+        limits: IngressLimits,
+        ready: Callable[[], bool],
+        kind: type[Listener],
     ) -> None:
         self.brokers = brokers
         self.counters = IngressCounters()
         self.endpoint = Endpoint(brokers, limits, self.counters, ready)
-        self.listener = Listener(self.endpoint)
+        self.listener = kind(self.endpoint)
         self.port = 0
 
     @property
@@ -145,8 +160,8 @@ class Served:
         return self.brokers["shop/orders"]
 
     def sweep_in(self, seconds: float) -> None:
-        """End what will be overdue in so many seconds."""
-        self.listener.sweep(asyncio.get_running_loop().time() + seconds)
+        """End what is overdue so many seconds after everything else in the test."""
+        self.listener.sweep(AHEAD + seconds)
 
     @contextlib.asynccontextmanager
     async def client(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[Client]:
@@ -167,9 +182,10 @@ async def serving(
     brokers: Mapping[str, StubBroker] | None = None,
     ready: Callable[[], bool] = lambda: True,
     tls: ssl.SSLContext | None = None,
+    kind: type[Listener] = StillListener,
 ) -> AsyncIterator[Served]:
     """A listener on a port of its own, with the broker shop/orders."""
-    served = Served(brokers or {"shop/orders": StubBroker()}, limits or IngressLimits(), ready)
+    served = Served(brokers or {"shop/orders": StubBroker()}, limits or IngressLimits(), ready, kind)
     served.port = await served.listener.open("127.0.0.1", 0, tls=tls)
     try:
         yield served

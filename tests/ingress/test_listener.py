@@ -1,6 +1,7 @@
 """Sockets: TLS, sharing a port, draining, closing."""
 
 import asyncio
+import socket
 import ssl
 
 import pytest
@@ -9,7 +10,7 @@ import trustme
 from mesh_gateway.ingress.endpoint import Endpoint
 from mesh_gateway.ingress.limits import IngressCounters, IngressLimits
 from mesh_gateway.ingress.listener import Listener
-from tests.ingress.serving import PATIENCE, StubBroker, event, event_lines, head, serving, until
+from tests.ingress.serving import PATIENCE, Client, StubBroker, event, event_lines, head, serving, until
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,9 @@ async def test_draining_closes_idle_connections_and_takes_no_new_ones() -> None:
     async with serving() as served, served.client() as client:
         assert (await client.ask(event())).status == 202
         await served.listener.drain()
+        served.sweep_in(1.5)
         assert await client.rest() == b""
+        await client.leave()
         await served.listener.closed()
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", served.port)
@@ -113,6 +116,46 @@ async def test_a_request_that_arrives_while_draining_is_503(cut: int) -> None:
         assert served.endpoint.in_hand.bytes == 0
 
 
+async def test_who_sends_on_an_idle_connection_while_draining_is_answered_and_told_to_close_it() -> None:
+    async with serving() as served, served.client() as client:
+        assert (await client.ask(event("1"))).status == 202
+        await served.listener.drain()
+        reply = await client.ask(event("2"))
+        assert (reply.status, reply.closes) == (503, True)
+        assert served.broker.ids == ["1"]
+
+
+async def test_a_connection_that_waits_to_be_accepted_when_draining_begins_is_answered() -> None:
+    async with serving() as served:
+        with socket.create_connection(("127.0.0.1", served.port)) as early:  # the loop has not seen it yet
+            early.sendall(event("1"))
+            await served.listener.drain()
+            reader, writer = await asyncio.open_connection(sock=early)
+            reply = await Client(reader, writer).reply()
+            assert (reply.status, reply.closes) == (503, True)
+            writer.close()
+
+
+async def test_a_request_that_crosses_the_end_of_an_idle_connection_is_not_reset() -> None:
+    async with serving() as served, served.client() as client:
+        assert (await client.ask(event("1"))).status == 202
+        await served.listener.drain()
+        served.sweep_in(1.5)
+        client.send(event("2"))
+        assert await client.reader.read() == b""  # a reset would raise
+        assert served.broker.ids == ["1"]
+
+
+async def test_while_draining_nobody_waits_long_for_the_rest_of_a_request() -> None:
+    async with serving() as served, served.client() as client:
+        await served.listener.drain()
+        client.send(event("1")[:10])
+        await until(lambda: any(c._buffer for c in served.listener._connections))
+        served.sweep_in(1.5)
+        reply = await client.reply()
+        assert (reply.status, reply.closes) == (503, True)
+
+
 async def test_while_draining_a_body_is_not_even_asked_for() -> None:
     async with serving() as served, served.client() as client:
         request = head(*event_lines(), "content-length: 9", "expect: 100-continue")
@@ -141,5 +184,6 @@ async def test_an_unused_listener_can_be_closed() -> None:
 
 
 async def test_the_sweep_runs_by_itself() -> None:
-    async with serving(IngressLimits(idle_timeout=0.0)) as served, served.client() as client:
+    limits = IngressLimits(idle_timeout=0.0)
+    async with serving(limits, kind=Listener) as served, served.client() as client:
         assert await client.rest() == b""

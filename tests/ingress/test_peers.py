@@ -18,13 +18,15 @@ from mesh_gateway.delivery.watch import Watches
 from mesh_gateway.errors import ConnectionLost
 from mesh_gateway.event import Event
 from mesh_gateway.federation import encoding
+from mesh_gateway.federation.identity import identity
 from mesh_gateway.federation.remote import Remote
-from mesh_gateway.federation.transfer import ACCEPTED, DUPLICATE, Lane, Numbered, Transfer
+from mesh_gateway.federation.terms import Terms, read_terms
+from mesh_gateway.federation.transfer import ACCEPTED, DUPLICATE, Lane, Numbered, Offer, Transfer
 from mesh_gateway.gateway import doors
 from mesh_gateway.gateway.assembly import assemble
+from mesh_gateway.gateway.ingress import server_context, wire_limits
 from mesh_gateway.gateway.mesh import Mesh
 from mesh_gateway.gateway.parts import BrokerParts, Surroundings
-from mesh_gateway.gateway.run import server_context, wire_limits
 from mesh_gateway.ingress.endpoint import Endpoint
 from mesh_gateway.ingress.limits import IngressCounters, IngressLimits
 from mesh_gateway.ingress.listener import Listener
@@ -137,7 +139,7 @@ async def gateway(
         lambda: True,
         peers=doors.peers(spec.peers),
         doors={
-            key: doors.Door(home.receiver, wire_limits(ingress))
+            key: doors.Door(home.receiver, wire_limits(ingress), offers=doors.several_ways(key, spec))
             for key, home in homes.items()
             if home.receiver is not None
         },
@@ -174,6 +176,15 @@ def transfer(*ids: str, lines: Sequence[str] = (), path: str = "/shop/orders", *
     return first[:-2] + written + b"\r\n" + body
 
 
+def offer(*ids: str, lines: Sequence[str] = ()) -> bytes:
+    """A whole request that offers these events."""
+    events = [Event.new(type="order.created", source="/s", id=id) for id in ids]
+    written, body = encoding.encode_offer(
+        Offer(Lane("", "shop/to-us", "1"), tuple(identity(event) for event in events))
+    )
+    return head(*lines, path="/shop/orders")[:-2] + written + b"\r\n" + body
+
+
 def single(id: str, lines: Sequence[str] = (), path: str = "/shop/orders") -> bytes:
     """A whole request with one event."""
     return event(id, b"{}", *lines, path=path)
@@ -184,6 +195,12 @@ def verdicts(reply: Reply) -> list[object]:
     assert reply.headers["content-type"] == "application/json"
     told: list[object] = json.loads(reply.body)["verdicts"]
     return told
+
+
+def wanted(reply: Reply) -> str:
+    assert reply.status == 200
+    said: str = json.loads(reply.body)["wanted"]
+    return said
 
 
 # ── transfers ────────────────────────────────────────────────────────────────────────────────
@@ -283,8 +300,26 @@ async def test_a_transfer_that_is_none_is_400_and_nothing_is_stored():
             b"[]",
         )
 
-        assert (reply.status, reply.detail) == (400, "mesh-floor: must be a number")
+        assert (reply.status, reply.detail) == (400, "mesh-relay: must be 1 to 160 ASCII characters")
         assert here.endpoint.in_hand.requests == here.endpoint.in_hand.bytes == 0
+
+
+async def test_of_two_peers_that_offer_an_event_one_is_asked_to_send_it():
+    async with gateway(EU, AP) as here:
+        assert wanted(await here.ask(offer("1", "2", lines=[AS_EU]))) == "1-2"
+        assert verdicts(await here.ask(transfer("1", "2", lines=[AS_EU]))) == ["accepted", "accepted"]
+
+        assert wanted(await here.ask(offer("1", "2", "3", lines=[AS_AP]))) == "3"
+        receiver = here.home().receiver
+        assert receiver is not None
+        assert receiver.verdicts == {("eu", "accepted"): 2, ("ap", "unwanted"): 2}
+
+
+async def test_an_offer_needs_the_credential_and_the_form_of_one():
+    async with gateway(EU, AP) as here:
+        assert (await here.ask(offer("1"))).status == 401
+        torn = offer("1", lines=[AS_EU]).replace(b"content-length: 16", b"content-length: 15")[:-1]
+        assert (await here.ask(torn)).detail == "an offer has 16 bytes of each event; this one is torn"
 
 
 # ── asking beforehand ────────────────────────────────────────────────────────────────────────
@@ -295,8 +330,15 @@ async def test_a_peer_that_asks_is_told_the_terms_and_the_place():
         reply = await here.ask(options(AS_EU))
 
         said = {name.encode(): value.encode() for name, value in reply.headers.items()}
-        assert encoding.read_terms(said) == encoding.Terms("us/shop/orders", 1_000, 10_485_760)
+        assert read_terms(said) == Terms("us/shop/orders", 1_000, 10_485_760)
         assert reply.headers["webhook-allowed-origin"] == "*"
+
+
+async def test_where_several_peers_may_send_they_are_asked_to_offer_first():
+    async with gateway(EU, AP) as here:
+        said = (await here.ask(options(AS_EU))).headers["mesh-transfer"]
+
+        assert said == "1; events=1000; bytes=10485760; gzip; offers"
 
 
 @pytest.mark.parametrize(
@@ -411,9 +453,9 @@ async def test_verdicts_that_come_too_late_go_to_nobody_and_the_transfer_may_com
         assert receiver is not None
         storing, store = asyncio.Event(), receiver._store
 
-        async def slow(taken):
+        async def slow(taken, offers):
             await storing.wait()
-            return await store(taken)
+            return await store(taken, offers)
 
         monkeypatch.setattr(receiver, "_store", slow)
         client.send(transfer("1", lines=[AS_EU]))

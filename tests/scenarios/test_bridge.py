@@ -23,7 +23,7 @@ SERVERS = {
 ENDS = ("/invoices", "/parcels")
 
 
-@pytest.fixture(params=["real servers", "embedded"])
+@pytest.fixture(params=[pytest.param("real servers", marks=pytest.mark.servers), "embedded"])
 def bridge(request: pytest.FixtureRequest, tmp_path: Path) -> Bridge:
     """The example on the real brokers, and once more on three embedded stores, which need no server."""
     if request.param == "embedded":

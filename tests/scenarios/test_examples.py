@@ -31,6 +31,7 @@ TWO_GATEWAYS = EXAMPLES / "05-two-gateways" / "demo.py"
 
 
 @pytest.mark.slow
+@pytest.mark.servers
 def test_the_two_gateways_end_as_their_page_says():
     required("MESH_TEST_RABBITMQ", "MESH_TEST_KAFKA")
 

@@ -20,10 +20,13 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "03-own-transport"
 PACKAGE = EXAMPLE / "mesh-gateway-redis"
 SERVER = os.environ.get("MESH_TEST_REDIS", "")
 
-pytestmark = pytest.mark.skipif(
-    not SERVER and os.environ.get("MESH_REQUIRE_SERVICES") != "1",
-    reason="no Redis: scripts/services up redis, then eval its env",
-)
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.skipif(
+        not SERVER and os.environ.get("MESH_REQUIRE_SERVICES") != "1",
+        reason="no Redis: scripts/services up redis, then eval its env",
+    ),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -200,7 +200,8 @@ async def redrive(gateway: GatewayProcess, wanted: dict[str, Any]) -> dict[str, 
 
     def ask() -> dict[str, Any]:
         url = f"http://127.0.0.1:{gateway.admin}/api/v1/dead-letters/default/b/redrive"
-        with urllib.request.urlopen(url, data=json.dumps(wanted).encode(), timeout=10) as response:
+        body, kind = json.dumps(wanted).encode(), {"content-type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(url, body, kind), timeout=10) as response:
             found: dict[str, Any] = json.load(response)
             return found
 
@@ -369,6 +370,15 @@ async def test_every_metric_that_is_documented_is_exported_and_the_other_way_rou
     documented = set(re.findall(r"`(mesh_gateway_\w+)`", page))
     bare = {name.removesuffix("_total") for name in documented}
     assert {name.removesuffix("_total") for name in exported if not name.endswith("_created")} == bare
+
+
+async def test_what_runs_beside_the_way_of_events_is_seen_in_the_metrics(tmp_path: Path):
+    gateway = embedded(BROKER, tmp_path)
+    async with running(gateway):
+        _, text = await gateway.get("/metrics")
+
+    assert 'mesh_gateway_part_up{part="reload"} 1.0' in text
+    assert 'mesh_gateway_part_up{part="observers"} 1.0' in text
 
 
 async def test_ready_is_said_within_the_line_that_carries_the_addresses(tmp_path: Path):

@@ -122,6 +122,22 @@ def test_letters_that_only_look_like_ascii_are_refused():
     assert codes(found) == ["MG027"]
 
 
+@pytest.mark.parametrize(
+    "uri",
+    ["http://h/path/€", "http://h/é?a=1", "http://h/?q=ü", "http://a..b/", f"http://{'a' * 64}.example/"],
+)
+def test_a_url_that_no_request_can_be_made_to_is_refused(uri: str):
+    assert codes(loaded(BROKER, trigger(f"subscriber: {{uri: '{uri}'}}"))) == ["MG027"]
+    assert codes(loaded(endpoint(f"url: '{uri}'"))) == ["MG027"]
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://bücher.example/%C3%A9", "http://h/#ü", "http://h./", "http://my_host/"]
+)
+def test_a_host_of_other_letters_and_an_encoded_path_are_taken(uri: str):
+    assert url(f"{{uri: '{uri}'}}") == uri
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "10.0.0.7", "192.168.1.1", "localhost", "billing"])
 def test_loopback_and_private_addresses_are_where_subscribers_live(host: str):
     assert url(f'{{uri: "http://{host}:8080/"}}') == f"http://{host}:8080/"

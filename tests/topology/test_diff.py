@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mesh_gateway.topology.diff import Change, apply, diff
 from mesh_gateway.topology.spec import GatewaySpec
 from tests.topology.harness import BROKER, gateway, relay, spec_of, to_billing, transport, trigger
 
+ON_MAIN = "spec: {config: {apiVersion: mesh-gateway.dev/v1alpha1, kind: Transport, name: main}}"
+
+PEERS = "cluster: eu, peers: [{cluster: us, bearer: {valueFrom: {env: T}}}]"
+
 BASE = (
     gateway("cluster: eu"),
     BROKER,
-    BROKER.replace("orders", "audit"),
+    BROKER.replace("orders", "audit") + ON_MAIN,
     transport("kind: configured"),
     trigger(to_billing()),
     relay("to: {uri: 'https://us.example/'}"),
@@ -28,11 +34,11 @@ def edited(old: str, new: str) -> tuple[GatewaySpec, GatewaySpec]:
     ("old", "new", "noun", "what", "effect"),
     [
         ("{name: edge}", "{name: border}", "gateway", "name", "none"),
-        ("cluster: eu", "cluster: us", "gateway", "cluster", "hot"),
+        ("cluster: eu", "cluster: us", "gateway", "cluster", "restart"),
         ("cluster: eu", "cluster: eu, drainTimeout: PT5S", "gateway", "drain_timeout", "hot"),
         ("cluster: eu", "cluster: eu, ingress: {listen: '0.0.0.0:1'}", "gateway", "ingress", "reset"),
         ("cluster: eu", "cluster: eu, admin: {listen: '127.0.0.1:1'}", "gateway", "admin", "reset"),
-        ("cluster: eu", "cluster: eu, state: {directory: s}", "gateway", "state_directory", "reset"),
+        ("cluster: eu", "cluster: eu, state: {directory: s}", "gateway", "state_directory", "restart"),
         ("kind: configured", "kind: configured, ensure: verify", "transports", "ensure", "hot"),
         ("kind: configured", "kind: configured, options: {partitions: 3}", "transports", "options", "reset"),
         ("http://billing/", "http://billing/v2", "triggers", "destination", "drain"),
@@ -53,22 +59,17 @@ def edited(old: str, new: str) -> tuple[GatewaySpec, GatewaySpec]:
             "annotations: {mesh-gateway.dev/window: '5'}",
             "triggers",
             "window_events",
-            "drain",
-        ),
-        ("broker: orders", "broker: audit", "triggers", "broker", "rejoin group"),
-        ("cluster: eu", "cluster: eu, maxHops: 3", "gateway", "max_hops", "hot"),
-        (
-            "cluster: eu",
-            "cluster: eu, peers: [{cluster: us, bearer: {valueFrom: {env: T}}}]",
-            "gateway",
-            "peers",
             "hot",
         ),
-        ("https://us.example/", "https://us.example/v2", "relays", "destination", "drain"),
-        ("from: orders", "filters: [{exact: {type: a}}], from: orders", "relays", "filters", "hot"),
-        ("from: orders", "delivery: {retry: 1}, from: orders", "relays", "delivery", "hot"),
-        ("from: orders", "rateLimit: {eventsPerSecond: 5}, from: orders", "relays", "rate", "hot"),
-        ("from: orders", "compression: gzip, from: orders", "relays", "compression", "hot"),
+        ("broker: orders", "broker: audit", "triggers", "broker", "rejoin group"),
+        ("cluster: eu", "cluster: eu, maxHops: 3", "gateway", "max_hops", "restart"),
+        ("cluster: eu", "cluster: eu, ingress: {maxEventBytes: 70000}", "gateway", "ingress", "hot"),
+        ("cluster: eu", "cluster: eu, admin: {token: {valueFrom: {env: T}}}", "gateway", "admin", "hot"),
+        ("https://us.example/", "https://us.example/v2", "relays", "destination", "rejoin group"),
+        ("from: orders", "filters: [{exact: {type: a}}], from: orders", "relays", "filters", "rejoin group"),
+        ("from: orders", "delivery: {retry: 1}, from: orders", "relays", "delivery", "rejoin group"),
+        ("from: orders", "rateLimit: {eventsPerSecond: 5}, from: orders", "relays", "rate", "rejoin group"),
+        ("from: orders", "compression: gzip, from: orders", "relays", "compression", "rejoin group"),
         ("from: orders", "start: earliest, from: orders", "relays", "start", "none"),
         ("from: orders", "from: audit", "relays", "broker", "rejoin group"),
     ],
@@ -92,11 +93,45 @@ def test_a_start_counts_only_for_a_subscription_that_does_not_exist_yet():
 
 
 def test_a_broker_that_moves_to_another_transport_leaves_its_channel_behind():
-    moved = BROKER + "spec: {config: {apiVersion: mesh-gateway.dev/v1alpha1, kind: Transport, name: main}}"
+    moved = BROKER + ON_MAIN
 
     (change,) = diff(spec_of(*BASE), spec_of(BASE[0], moved, *BASE[2:])).changes
 
     assert (change.noun, change.name, change.effect) == ("brokers", "default/orders", "reset")
+
+
+def test_peers_are_hot_and_where_the_transport_cannot_remember_what_they_send_readers_begin_anew():
+    before, after = edited(
+        "cluster: eu", "cluster: eu, peers: [{cluster: us, bearer: {valueFrom: {env: T}}}]"
+    )
+
+    (change,) = diff(before, after).changes
+    (embedded,) = diff(
+        spec_of(*BASE[:2], *BASE[4:]), spec_of(gateway(PEERS), *BASE[1:2], *BASE[4:], environment={"T": "x"})
+    ).changes
+
+    assert (change.what, change.effect) == (("peers",), "rejoin group")
+    assert (embedded.what, embedded.effect) == (("peers",), "hot")
+    assert apply(before, diff(before, after)) == after
+
+
+def test_a_certificate_that_was_renewed_under_the_same_name_is_a_change(tmp_path: Path):
+    for name in ("c.pem", "k.pem"):
+        (tmp_path / name).write_text("old")
+    tls = gateway("ingress: {tls: {certificate: c.pem, key: k.pem}}")
+    before = spec_of(tls, BROKER, directory=tmp_path)
+    (tmp_path / "c.pem").write_text("new")
+
+    (change,) = diff(before, spec_of(tls, BROKER, directory=tmp_path)).changes
+
+    assert (change.what, change.effect) == (("ingress",), "reset")
+
+
+def test_a_transport_that_no_broker_lies_on_can_change_without_any_effect():
+    idle = (*BASE[:2], BROKER.replace("orders", "audit"), *BASE[3:])
+    changed = [text.replace("kind: configured", "kind: configured, ensure: verify") for text in idle]
+
+    assert [change.effect for change in diff(spec_of(*idle), spec_of(*changed)).changes] == ["none"]
 
 
 def test_what_is_new_is_hot_and_what_goes_drains():

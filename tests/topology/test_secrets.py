@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -110,5 +111,7 @@ def test_certificates_are_read_and_keys_are_seen_to_be_there(tmp_path: Path):
     destination = spec.triggers["default/billing"].destination
     assert isinstance(destination, HttpDestination)
     assert destination.ca_certificates == authority.cert_pem.bytes().decode()
-    assert destination.client_certificate == ClientCertificateSpec(tmp_path / "one.pem", tmp_path / "one.key")
-    assert spec.ingress.tls == TLSServerSpec(tmp_path / "one.pem", tmp_path / "one.key")
+    files = tmp_path / "one.pem", tmp_path / "one.key"
+    content = hashlib.sha256("……".encode()).hexdigest()
+    assert destination.client_certificate == ClientCertificateSpec(*files, content)
+    assert spec.ingress.tls == TLSServerSpec(*files, content=content)

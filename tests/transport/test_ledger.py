@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from mesh_gateway.event import Event
 from mesh_gateway.testing.fakes import RecordingSubscription
 from mesh_gateway.transport.contract import Delivery
@@ -47,6 +49,15 @@ async def test_what_finishes_in_one_turn_of_the_loop_is_one_settle():
     running.cancel()
 
 
+async def test_where_nothing_was_received_everything_is_settled():
+    ledger = Ledger(RecordingSubscription())
+
+    ledger.received(0)
+
+    async with asyncio.timeout(5):
+        await ledger.settled()
+
+
 async def test_what_nobody_wants_is_settled_without_a_countdown():
     subscription = RecordingSubscription()
     ledger = Ledger(subscription)
@@ -82,3 +93,60 @@ async def test_a_settle_that_is_cancelled_is_done_once_more_on_the_way_out():
 
     assert subscription.settled == [first, second]
     assert ledger.outstanding == 0
+
+
+class SlowToClose(RecordingSubscription):
+    """Closes once it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closing, self.may_close = asyncio.Event(), asyncio.Event()
+
+    async def close(self) -> None:
+        self.closing.set()
+        await self.may_close.wait()
+        await super().close()
+
+
+async def test_what_is_done_is_settled_before_the_subscription_is_closed():
+    subscription = RecordingSubscription()
+    ledger = Ledger(subscription)
+    ledger.received(1)
+    ledger.finish(delivery(1, pending=1))
+
+    await ledger.close()
+
+    assert [one.token for one in subscription.settled] == [1]
+    assert subscription.closed
+
+
+async def test_a_subscription_is_closed_to_the_end_also_if_that_is_cancelled():
+    """Its share of the channel would stay with it, for as long as the process lives, and nobody would read it."""
+    subscription = SlowToClose()
+    closing = asyncio.ensure_future(Ledger(subscription).close())
+    await subscription.closing.wait()
+
+    closing.cancel()
+    await asyncio.sleep(0)
+    assert not closing.done()
+    subscription.may_close.set()
+
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert subscription.closed
+
+
+async def test_a_second_cancellation_ends_the_closing_and_leaves_no_task_behind():
+    subscription = SlowToClose()
+    before = asyncio.all_tasks()
+    closing = asyncio.ensure_future(Ledger(subscription).close())
+    await subscription.closing.wait()
+
+    closing.cancel()
+    await asyncio.sleep(0)
+    closing.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert asyncio.all_tasks() == before
+    assert not subscription.closed

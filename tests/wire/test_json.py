@@ -242,3 +242,24 @@ def test_a_batch_over_a_limit_is_too_large():
         json.decode_batch(b"[" + one + b"," + one + b"]", 1, 1_000)
     with pytest.raises(EventTooLarge):
         json.decode_batch(b"[" + one + b"]", 1, 10)
+
+
+@pytest.mark.parametrize("member", [b"{}", b'{"":1}'], ids=["empty", "one name"])
+def test_a_batch_of_more_objects_than_it_may_have_is_counted_before_any_is_made(
+    member: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    body = b"[" + b",".join([member] * 100_000) + b"]"
+    monkeypatch.setattr(json, "_each_members", None)  # what makes them: not even asked
+
+    with pytest.raises(EventTooLarge, match="100000 events"):
+        json.decode_each(body, 1_000, 1_000)
+
+
+def test_one_object_with_a_hundred_thousand_names_is_not_read_as_a_plain_batch(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    body = b"[{" + b",".join(b'"%d":1' % n for n in range(100_000)) + b"}]"
+    monkeypatch.setattr(json, "_each_members", None)
+
+    [found] = json.decode_each(body, 1_000, 10_000)
+    assert isinstance(found, EventTooLarge)

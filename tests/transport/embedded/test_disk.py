@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
+import os
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -250,6 +252,21 @@ async def test_after_a_failed_sync_the_next_process_finds_what_was_acknowledged(
 
     subscription = await transport.subscribe(CHANNEL, SHARED, EARLIEST)
     assert ids(await take(subscription, 3)) == ["durable0", "durable1", "durable2"]
+
+
+@pytest.mark.parametrize(("code", "opens"), [(errno.EIO, False), (errno.EINVAL, True), (errno.EACCES, True)])
+async def test_a_state_directory_whose_sync_fails_is_not_used(home, monkeypatch, code, opens):
+    """SQLite drops that error. A file system that syncs no directories is used all the same."""
+
+    def failing(descriptor: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("mesh_gateway.transport.embedded.space.os.fsync", failing)
+    if not opens:
+        with pytest.raises(StoreDamaged, match="cannot be synced"):
+            await home.open()
+        monkeypatch.undo()
+    assert await (await home.open()).check()
 
 
 async def test_a_failed_sync_while_the_wal_is_folded_in_is_noticed(home, disk, transport, monkeypatch):

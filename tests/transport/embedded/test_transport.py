@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
+import stat
 import struct
 from pathlib import Path
 from typing import Any
@@ -294,6 +296,28 @@ async def test_a_late_group_does_not_get_what_was_removed_though_it_is_still_in_
     late = await transport.subscribe(CHANNEL, "late", EARLIEST)
 
     assert ids(await take(late, 2)) == ["e0", "e2"]
+
+
+async def test_nobody_but_its_owner_can_read_what_is_in_the_state_directory(home):
+    before = os.umask(0)
+    try:
+        transport = await home.open()
+        await transport.publish(CHANNEL, series(1))
+    finally:
+        os.umask(before)
+
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.directory.iterdir()}
+    assert modes == dict.fromkeys(["mesh.db", "mesh.db-wal", "mesh.lock", "mesh.reserve"], 0o600)
+    assert stat.S_IMODE(home.directory.stat().st_mode) == 0o700
+
+
+async def test_a_state_directory_that_is_there_keeps_the_mode_it_was_given(home):
+    home.directory.mkdir()
+    home.directory.chmod(0o750)
+
+    await home.open()
+
+    assert stat.S_IMODE(home.directory.stat().st_mode) == 0o750
 
 
 # ── damaged records ──────────────────────────────────────────────────────────────────────────
