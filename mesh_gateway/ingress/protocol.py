@@ -149,12 +149,13 @@ class Connection(asyncio.Protocol):
         """The client has closed its side: what is in the buffer is all there will be."""
         self.deadline = 0.0
         """When `expire` is due, on the loop's clock."""
-        self._wait_for_client(self._endpoint.limits.idle_timeout)
 
     # ── asyncio.Protocol ─────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a stream transport, by construction
+        # Not before: between being accepted and coming here the gateway may begin to stop, and `drain` knows only those that came.
+        self._wait_for_client(self._endpoint.limits.idle_timeout)
         self._names = certificate_names(transport.get_extra_info("peercert"))
         if not self._home.opened(self):
             self._endpoint.counters.refuse(_CROWDED.status, _CROWDED.reason)

@@ -10,6 +10,7 @@ import trustme
 from mesh_gateway.ingress.endpoint import Endpoint
 from mesh_gateway.ingress.limits import IngressCounters, IngressLimits
 from mesh_gateway.ingress.listener import Listener
+from mesh_gateway.ingress.protocol import Connection
 from tests.ingress.serving import PATIENCE, Client, StubBroker, event, event_lines, head, serving, until
 
 
@@ -134,6 +135,20 @@ async def test_a_connection_that_waits_to_be_accepted_when_draining_begins_is_an
             reply = await Client(reader, writer).reply()
             assert (reply.status, reply.closes) == (503, True)
             writer.close()
+
+
+async def test_a_connection_that_was_accepted_and_not_yet_begun_when_draining_begins_is_closed_like_the_others() -> (
+    None
+):
+    async with serving() as served:
+        accepted = Connection(served.listener)  # the loop makes it, and begins it in a later turn
+        await served.listener.drain()
+        ours, theirs = socket.socketpair()
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: accepted, ours)
+        reader, writer = await asyncio.open_connection(sock=theirs)
+        served.sweep_in(1.5)
+        assert await Client(reader, writer).rest() == b""
+        writer.close()
 
 
 async def test_a_request_that_crosses_the_end_of_an_idle_connection_is_not_reset() -> None:
