@@ -7,14 +7,18 @@ import contextlib
 import random
 import re
 import resource
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
 from mesh_gateway.event import Event
-from tests.faults.test_stuck_subscriber import memory
+from tests.faults.figures import compare, counts, figure, memory
+from tests.faults.scale import scaled
+from tests.faults.steady import steady
 from tests.harness import PATIENCE, GatewayProcess, Producer, Subscriber, running
 from tests.ingress.attacks import HIDDEN, REFUSED, TRUNCATED
 from tests.ingress.mutants import mutant, requests
@@ -31,6 +35,10 @@ kind: Broker
 metadata: {{name: orders, namespace: shop}}
 ---
 apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {{name: calm, namespace: shop}}
+---
+apiVersion: eventing.knative.dev/v1
 kind: Trigger
 metadata: {{name: all, namespace: shop}}
 spec: {{broker: orders, subscriber: {{uri: "{url}/"}}}}
@@ -39,9 +47,12 @@ spec: {{broker: orders, subscriber: {{uri: "{url}/"}}}}
 MUTANTS = 1_000
 SLOW = 2_000
 AT_ONCE = 20
-MEMORY = 32 * 2**20
-"""Bytes that a process may grow by under all attacks: caches that fill once, buffers of sockets. What is collected without
-bound (the heads without end are 40 kB each) would be more."""
+QUIET = scaled(3.0, 10.0)
+"""Seconds of good traffic alone, to compare with."""
+
+MEMORY = 5 * 10**6
+"""Bytes that a process may grow by under attack, once each has been met: caches that fill once are full then. What is collected
+without bound (the heads without end are 40 kB each) would be more."""
 
 
 async def told(port: int, raw: bytes) -> list[int]:
@@ -60,10 +71,10 @@ async def told(port: int, raw: bytes) -> list[int]:
     return [int(found) for found in re.findall(rb"^HTTP/1\.1 ([0-9]{3}) ", said, re.MULTILINE)]
 
 
-async def all_told(port: int, several: Sequence[bytes]) -> list[int]:
+async def all_told(port: int, several: Sequence[bytes], at_once: int = AT_ONCE) -> list[int]:
     found: list[int] = []
-    for first in range(0, len(several), AT_ONCE):
-        answers = await asyncio.gather(*(told(port, raw) for raw in several[first : first + AT_ONCE]))
+    for first in range(0, len(several), at_once):
+        answers = await asyncio.gather(*(told(port, raw) for raw in several[first : first + at_once]))
         found += [status for statuses in answers for status in statuses]
     return found
 
@@ -76,33 +87,55 @@ async def test_attacks_and_mutants_store_nothing_foreign_and_cost_no_memory(tmp_
     attacks = [*(raw + HIDDEN for raw in REFUSED.values()), *TRUNCATED.values()]
     chance = random.Random(1)
     mutants = [mutant(chance) for _ in range(MUTANTS)]
-    async with Subscriber() as subscriber:
-        gateway = GatewayProcess(DOCUMENTS.format(url=subscriber.url), tmp_path)
+    async with Subscriber() as subscriber, steady() as good:
+        gateway = GatewayProcess(
+            DOCUMENTS.format(url=subscriber.url) + good.trigger("calm", "shop"), tmp_path
+        )
         async with running(gateway):
+            fresh = memory(gateway.pid)
             assert {status // 100 for status in await all_told(gateway.ingress, attacks)} == {4}
-            assert (await gateway.status())["brokers"][0]["accepted"] == 0
+            assert (await status_of(gateway))["accepted"] == 0
+            seen = await all_told(gateway.ingress, mutants[: MUTANTS // 2])
+            good.send(f"{gateway.url}/shop/calm", "before")
+            await asyncio.sleep(QUIET)
             before = memory(gateway.pid)
 
-            seen = await all_told(gateway.ingress, mutants)
-            for _ in range(3):
+            good.send(f"{gateway.url}/shop/calm", "one attacker")
+            seen += await all_told(gateway.ingress, mutants[MUTANTS // 2 :], 1)
+            await all_told(gateway.ingress, attacks, 1)
+            good.send(f"{gateway.url}/shop/calm", f"{AT_ONCE} attackers at full speed")
+            for _ in range(2):
                 await all_told(gateway.ingress, attacks)
+            after = memory(gateway.pid)
 
+            seconds = await good.stop()
             assert {status for status in seen if status >= 500} == set()
             assert {status // 100 for status in seen} <= {1, 2, 4}
-            status = await gateway.settled()
-            await subscriber.received(lambda some: len(some) >= status["brokers"][0]["accepted"])
-            assert memory(gateway.pid) - before < MEMORY
+            await gateway.settled()
+            accepted = (await status_of(gateway))["accepted"]
+            await subscriber.received(lambda some: len(some) >= accepted)
             await Producer(gateway.ingress, "/shop/orders").send(["still-there"])
             await subscriber.received(lambda some: some[-1].id == "still-there")
 
+        counts(14, attacks=4 * len(attacks), mutants=MUTANTS)
+        figure(14, "the process grew by, when each had been met", (after - before) / 10**6, "MB")
+        figure(14, "from its start on", (after - fresh) / 10**6, "MB")
+        compare(14, "good traffic", seconds, than="before")
         delivered = [
             Event.new(type="t", source="/s", id=unquote(one.id), data=one.body)
             for one in subscriber.requests
             if one.id != "still-there"
         ]
-        assert len(delivered) == status["brokers"][0]["accepted"] > 100
+        assert len(delivered) == accepted > 100
         assert [one.id for one in delivered if not may_come_from(one, mutants)] == []
         assert "Traceback" not in gateway.log.read_text()
+        assert after - before < MEMORY
+
+
+async def status_of(gateway: GatewayProcess) -> dict[str, Any]:
+    """Of the Broker that is attacked."""
+    found: list[dict[str, Any]] = (await gateway.status())["brokers"]
+    return next(one for one in found if one["name"] == "shop/orders")
 
 
 # ── two thousand slow clients ────────────────────────────────────────────────────────────────
@@ -162,12 +195,17 @@ async def slow_clients() -> AsyncIterator[Slow]:
 async def test_two_thousand_slow_clients_keep_nobody_away_and_lose_their_places(
     tmp_path: Path, few_descriptors: int
 ) -> None:
-    async with Subscriber() as subscriber:
-        gateway = GatewayProcess(DOCUMENTS.format(url=subscriber.url), tmp_path)
+    async with Subscriber() as subscriber, steady() as good:
+        gateway = GatewayProcess(
+            DOCUMENTS.format(url=subscriber.url) + good.trigger("calm", "shop"), tmp_path
+        )
         async with running(gateway):
             _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (2 * few_descriptors, hard))
+            good.send(f"{gateway.url}/shop/calm", "before")
+            await asyncio.sleep(QUIET)
             expected = 0
+            reclaimed = []
             for _ in range(2):  # the second time in the places of the first
                 async with slow_clients() as slow:
                     for begin in (
@@ -176,14 +214,22 @@ async def test_two_thousand_slow_clients_keep_nobody_away_and_lose_their_places(
                         event("slow", b"x" * 1_000)[:-999],
                     ):
                         await slow.come(gateway.ingress, begin, SLOW // 3)
+                        good.send(f"{gateway.url}/shop/calm", "beside slow clients")
                         for _ in range(20):  # each on a connection of its own
                             producer = Producer(gateway.ingress, "/shop/orders")
                             await producer.send([f"good-{expected}"])
                             assert producer.answers == [202]
                             expected += 1
+                    begun = time.monotonic()
                     await slow.all_ended()
-            status = await gateway.settled()
+                    reclaimed.append(time.monotonic() - begun)
+            seconds = await good.stop()
+            await gateway.settled()
+            accepted = (await status_of(gateway))["accepted"]
             await subscriber.received(lambda some: len(some) >= expected)
 
-        assert status["brokers"][0]["accepted"] == expected
+        counts(15, slow_clients=SLOW, new_clients_served=expected)
+        figure(15, "from the last slow client to all places free (timeouts of 3 to 5 s)", max(reclaimed), "s")
+        compare(15, "good traffic", seconds, than="before")
+        assert accepted == expected
         assert sorted(subscriber.ids()) == sorted(f"good-{n}" for n in range(expected))

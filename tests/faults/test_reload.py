@@ -8,18 +8,18 @@ import random
 import signal
 import socket
 import ssl
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 
+from tests.faults.figures import compare, counts, figure
 from tests.faults.scale import scaled
+from tests.faults.steady import steady
 from tests.harness import (
     PATIENCE,
     Answer,
@@ -34,6 +34,12 @@ from tests.harness import (
 
 RELOADS = scaled(150, 1_000, "MESH_RELOADS")
 """Promise 9 names a thousand; a hundred and fifty take a quarter of a minute on two cores."""
+
+IDLE = scaled(10, 100)
+"""Triggers that never change and want nothing: what is read, compared and made for each reload."""
+
+QUIET = scaled(2.0, 10.0)
+"""Seconds of the same load before the first reload, to compare with."""
 
 MUTANTS = scaled(40, 500)
 
@@ -101,20 +107,19 @@ async def digest_of(gateway: GatewayProcess, text: str, folder: Path) -> str:
 
 
 async def test_hundreds_of_reloads_under_load_lose_nothing_and_the_last_valid_file_is_served(tmp_path: Path):
-    arrived: list[float] = []
-
     def answer(request: Request) -> Answer:
-        if request.path == "/untouched":
-            arrived.append(time.monotonic())
         # Some retries and dead letters are always under way when a reload comes.
         return Answer(503 if request.path == "/changing" and random.random() < 0.2 else 202)
 
-    async with Subscriber(answer) as subscriber:
-        untouched = trigger("untouched", subscriber.url + "/untouched")
+    async with Subscriber(answer) as subscriber, steady() as good:
+        nothing = ", filter: {attributes: {type: none}}"
+        same = [trigger("untouched", subscriber.url + "/untouched")]
+        same += [trigger(f"idle-{n}", subscriber.url + "/idle", nothing) for n in range(IDLE)]
 
         def version(n: int) -> str:
             retry = f", delivery: {{retry: {n % 7 + 5}, backoffDelay: PT0.05S, backoffPolicy: linear}}"
-            parts = [BROKER, untouched, trigger("changing", subscriber.url + "/changing", retry)]
+            parts = [BROKER + good.trigger("b"), *same]
+            parts.append(trigger("changing", subscriber.url + "/changing", retry))
             if n % 2:
                 parts.append(trigger(f"coming-{n % 4}", subscriber.url + "/coming"))
             return documents(*parts)
@@ -123,12 +128,16 @@ async def test_hundreds_of_reloads_under_load_lose_nothing_and_the_last_valid_fi
         async with running(gateway):
             last = 0
             async with load(gateway) as producers:
+                good.send(f"{gateway.url}/default/b", "before")
+                await asyncio.sleep(QUIET)
+                good.send(f"{gateway.url}/default/b", "meanwhile")
                 for n in range(1, RELOADS + 1):
                     bad = n % 3 == 0
                     replace_file(gateway.file, version(n)[:-20] + ": [" if bad else version(n))
                     status, body = await asked(gateway)
                     assert status == (409 if bad else 200), body
                     last = last if bad else n
+                seconds = await good.stop()
             acknowledged = {f for producer in producers for f in producer.acknowledged}
             status_now = await gateway.settled()
             await subscriber.received(
@@ -140,17 +149,15 @@ async def test_hundreds_of_reloads_under_load_lose_nothing_and_the_last_valid_fi
             digest = await digest_of(gateway, version(last), tmp_path)
             assert await gateway.terminate() == 0
 
-    pauses = [later - earlier for earlier, later in pairwise(arrived)]
-    print(
-        f"{RELOADS} reloads, {len(acknowledged)} events; the untouched trigger's longest pause: {max(pauses):.3f} s"
-    )
+    counts(9, reloads=RELOADS, events=len(acknowledged), untouched_Triggers=IDLE + 2)
+    compare(9, "an untouched Trigger", seconds, than="before")
+    for phase, some in seconds.items():
+        figure(9, f"longest pause of an untouched Trigger, {phase}", max(some) * 1_000, "ms")
     assert len(acknowledged) > RELOADS
     assert status_now["digest"] == digest
     assert status_now["reload"]["counts"]["refused"] == RELOADS // 3
-    untouched_ids = [r.id for r in subscriber.requests if r.path == "/untouched"]
-    assert len(untouched_ids) == len(set(untouched_ids)), (
-        "a consumer that began anew would have been given some twice"
-    )
+    ids = subscriber.ids("/untouched")
+    assert len(ids) == len(set(ids)), "a consumer that began anew would have been given some twice"
     assert {answer for producer in producers for answer in producer.answers} == {202}
 
 
