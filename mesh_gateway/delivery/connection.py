@@ -18,6 +18,11 @@ FRAME_SHARE = 16
 """Bytes that a response may have for each byte of its body, besides `MAX_HEAD_BYTES` twice: for head and trailers. A chunk
 of one byte has six; extensions and trailers without end would be collected by the parser until the deadline."""
 
+MAX_PIECES = 8_192
+"""Pieces that a body may come in: chunks, above all. Each costs a microsecond, however short it is; a megabyte in chunks of two bytes
+took half a second for one attempt, in which nobody else was served. The largest
+reply may still come in pieces of 128 bytes."""
+
 
 class Response:
     """What came back."""
@@ -86,6 +91,7 @@ class Connection(asyncio.Protocol):
         "_interim",
         "_owner",
         "_parser",
+        "_pieces",
         "_received",
         "_reusable",
         "_transport",
@@ -108,6 +114,7 @@ class Connection(asyncio.Protocol):
     def _reset(self) -> None:
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = bytearray()
+        self._pieces = 0
         self._received = 0
         self._head_done = False
         self._ends_with_connection = True
@@ -199,8 +206,11 @@ class Connection(asyncio.Protocol):
         exchange = self.exchange
         if exchange is None or self._complete is not None:
             return
+        self._pieces += 1
         if len(self._body) + len(body) > exchange.body_limit:
             self._fail("response body too large")
+        elif self._pieces > MAX_PIECES:
+            self._fail("response body in too many pieces")
         else:
             self._body += body
 

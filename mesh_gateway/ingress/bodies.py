@@ -18,7 +18,11 @@ MAX_LINE = 1_024
 
 MAX_OVERHEAD = 65_536
 """Bytes of lines that are no data, besides sixteen for each byte of data. One-byte chunks are allowed
-and cost five; extensions and trailers without end are an attack on the reader's time."""
+and have five; extensions and trailers without end are an attack on the reader's time."""
+
+MAX_LINES = 16_384
+"""Lines of a chunked body, two a chunk, besides one for each 64 bytes of data. Each costs more than a microsecond, however
+short: a megabyte in chunks of one byte held everybody up for three seconds, and so did as many trailers."""
 
 _SIZE, _DATA, _END, _TRAILER = range(4)
 
@@ -42,12 +46,13 @@ class SizedBody:
 class ChunkedBody:
     """Decodes a chunked body as it comes; what was decoded is in `data`, at most `limit` bytes."""
 
-    __slots__ = ("_left", "_limit", "_overhead", "_state", "data")
+    __slots__ = ("_left", "_limit", "_lines", "_overhead", "_state", "data")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._state = _SIZE
         self._left = 0
+        self._lines = 0
         self._overhead = 0
         self.data = bytearray()
 
@@ -93,9 +98,13 @@ class ChunkedBody:
         self._state = _DATA if self._left else _TRAILER
 
     def _check_line(self, line: bytes) -> None:
+        self._lines += 1
         self._overhead += len(line) + 2
-        if len(line) > MAX_LINE or self._overhead > MAX_OVERHEAD + 16 * len(self.data):
+        size = len(self.data)
+        if len(line) > MAX_LINE or self._overhead > MAX_OVERHEAD + 16 * size:
             raise Malformed(400, "framing", "the chunks have more frame than data")
+        if self._lines > MAX_LINES + size // 64:
+            raise Malformed(400, "framing", "the body comes in too many chunks; send larger ones")
 
     def _check_unfinished(self, buffer: bytes, at: int) -> None:
         """An unfinished line stays in the buffer: it must not grow, nor hold the wrong line end."""

@@ -11,7 +11,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from mesh_gateway.delivery.connection import MAX_HEAD_BYTES, Response
+from mesh_gateway.delivery.connection import MAX_HEAD_BYTES, MAX_PIECES, Response
 from mesh_gateway.delivery.http import HttpSettings, HttpSink, retry_after
 from mesh_gateway.delivery.pool import IDLE
 from mesh_gateway.delivery.sink import ACCEPTED, Accepted, Outcome, Refused, Retry
@@ -238,6 +238,10 @@ async def test_without_replies_bodies_are_ignored_and_none_is_asked_for():
         (b"HTTP/1.1 200 OK\r\nx: " + b"y" * (MAX_HEAD_BYTES + 1), "response headers too large"),
         (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50, "too many interim responses"),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "bad response"),
+        (
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"1\r\ny\r\n" * (MAX_PIECES + 1),
+            "response body in too many pieces",
+        ),
     ],
 )
 async def test_an_answer_that_is_none_is_a_failed_attempt(answer, why):

@@ -114,5 +114,23 @@ def test_a_body_of_frame_without_data_is_malformed(line: bytes) -> None:
 
 def test_chunks_of_one_byte_are_allowed() -> None:
     body = ChunkedBody(100_000)
-    assert body.feed(b"1\r\na\r\n" * 50_000 + b"0\r\n\r\n", 0)[1]
-    assert len(body.data) == 50_000
+    assert body.feed(b"1\r\na\r\n" * 8_000 + b"0\r\n\r\n", 0)[1]
+    assert len(body.data) == 8_000
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"1\r\na\r\n" * 10_000,
+        b"100000\r\n" + b"a" * 2**20 + b"\r\n0\r\n" + b"a:\r\n" * 50_000,
+    ],
+    ids=["chunks", "trailers"],
+)
+def test_a_body_of_very_many_lines_is_refused_before_it_has_cost_seconds(raw: bytes) -> None:
+    with pytest.raises(Malformed, match="too many chunks"):
+        ChunkedBody(2**20).feed(raw, 0)
+
+
+def test_a_large_body_in_chunks_of_an_ordinary_line_is_allowed() -> None:
+    body = ChunkedBody(10 * 2**20)
+    assert body.feed((b"80\r\n" + b"a" * 128 + b"\r\n") * 80_000 + b"0\r\n\r\n", 0)[1]
