@@ -61,7 +61,7 @@ async def supervise(
             part.state = "running"
             began = time.monotonic()
             try:
-                await _uncancelled(work)
+                await _by_itself(part, work)
             except Exception as error:  # the one place where any exception ends
                 if time.monotonic() - began > CALM:
                     bugs = failures = 0
@@ -91,18 +91,39 @@ async def supervise(
         raise
 
 
-async def _uncancelled(work: Callable[[], Awaitable[None]]) -> None:
-    """`work`; a cancellation that nobody has asked for is a bug like any other, and not an end in order.
+async def _by_itself(part: Part, work: Callable[[], Awaitable[None]]) -> None:
+    """`work` in a task of its own, so that being told to end is never taken for what happens in there, nor the other way round.
 
-    It comes out of a client library that awaits a task which it has cancelled itself.
+    Told to end, it has ended when `work` has, in whatever way: a last settle that fails is no reason to begin again. And a
+    cancellation that nobody has asked for is a bug like any other, and not an end in order: it comes out of a client library
+    that awaits a task which it has cancelled itself. The task that it hits cannot tell: before Python 3.13 a task group that
+    has failed leaves it counted as being cancelled.
     """
-    try:
-        await work()
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise RuntimeError("was cancelled by something that it called") from None
+    working = asyncio.ensure_future(_only(work))
+    told: asyncio.CancelledError | None = None
+    while not working.done():
+        try:
+            await asyncio.wait((working,))
+        except asyncio.CancelledError as cancelled:
+            told = cancelled
+            working.cancel()
+    if told is None:
+        if working.cancelled():
+            raise cancelled_by_itself()
+        working.result()
+        return
+    if not working.cancelled() and (error := working.exception()) is not None:
+        log.warning("a part did not end in order", part=part.name, error=summary(error))
+    raise told
+
+
+async def _only(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
+
+
+def cancelled_by_itself() -> RuntimeError:
+    """What is raised instead of a cancellation that nobody has asked for."""
+    return RuntimeError("was cancelled by something that it called")
 
 
 def only_transport(error: BaseException) -> bool:

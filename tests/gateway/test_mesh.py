@@ -27,6 +27,7 @@ from mesh_gateway.topology.spec import (
 from mesh_gateway.transport.hooks import TransportKind
 from mesh_gateway.transport.plugins import Plugins, load_plugins
 from tests.gateway.flaky import FlakyTransport
+from tests.harness import PATIENCE
 
 KIND = TransportKind(
     "flaky", "tests.gateway.flaky:FlakyTransport", "mesh_gateway.transport.embedded.options:EmbeddedOptions"
@@ -167,3 +168,18 @@ async def test_an_authority_that_is_none_is_named(tmp_path: Path):
         assemble(
             spec(tmp_path, HttpDestination("https://x/", ca_certificates="nonsense")), surroundings(plugins())
         )
+
+
+async def test_a_stop_ends_also_if_what_was_settled_cannot_be_written_any_more(tmp_path: Path, capsys):
+    mesh = Mesh(assemble(spec(tmp_path), surroundings(plugins())), grace=2)
+    stopping = asyncio.ensure_future(mesh.run())
+    transport = FlakyTransport.made[-1]
+    transport.down = False
+    await mesh.up()
+    assert await accepted(mesh) is None
+    transport.full = True
+    mesh.stop()
+    await asyncio.wait([stopping], timeout=PATIENCE)
+
+    assert stopping.done()
+    assert {part.state for part in mesh.supervised.values()} == {"stopped"}

@@ -8,6 +8,7 @@ import pytest
 
 from mesh_gateway.errors import ConnectionLost
 from mesh_gateway.gateway.supervise import LONGEST_PAUSE, RESTARTS, Part, supervise
+from tests.harness import PATIENCE
 
 
 class Pauses(list[float]):
@@ -85,3 +86,79 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_bug_and_the_part_is_sta
     await supervise(part, work, sleep=sleep)
 
     assert (runs, part.state) == (2, "stopped")
+
+
+async def test_a_part_that_fails_while_it_is_being_cancelled_has_ended_and_is_not_started_again():
+    part, runs, began = Part("p"), 0, asyncio.Event()
+
+    async def work() -> None:
+        nonlocal runs
+        runs += 1
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if runs == 1:
+                raise ConnectionLost("what was settled last cannot be written")
+
+    running = asyncio.ensure_future(supervise(part, work, sleep=Pauses()))
+    await began.wait()
+    running.cancel()
+    await asyncio.wait([running], timeout=PATIENCE)
+
+    assert running.done()
+    assert (runs, part.state) == (1, "stopped")
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_bug_also_after_a_task_group_has_failed():
+    part, runs = Part("p"), 0
+
+    async def fails() -> None:
+        raise ConnectionLost("down")
+
+    async def work() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(fails())
+        if runs == 2:
+            raise asyncio.CancelledError
+
+    await asyncio.wait([asyncio.ensure_future(supervise(part, work, sleep=Pauses()))])
+
+    assert (runs, part.state) == (3, "stopped")
+
+
+async def test_a_part_that_is_told_to_end_while_it_cleans_up_after_a_failure_is_not_started_again():
+    part, runs = Part("p"), 0
+    closing, closed = asyncio.Event(), asyncio.Event()
+
+    async def fails() -> None:
+        raise ConnectionLost("down")
+
+    async def slow_to_close() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            closing.set()
+            await closed.wait()
+
+    async def work() -> None:
+        nonlocal runs
+        runs += 1
+        if runs > 1:
+            await asyncio.Event().wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(slow_to_close())
+            tasks.create_task(fails())
+
+    running = asyncio.ensure_future(supervise(part, work, sleep=Pauses()))
+    await closing.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    closed.set()
+    await asyncio.wait([running], timeout=PATIENCE)
+
+    assert running.done()
+    assert (runs, part.state) == (1, "stopped")
