@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from mesh_gateway.errors import ChannelGone, ConnectionLost, StoreDamaged, TransportError
-from mesh_gateway.gateway.supervise import leaves
+from mesh_gateway.gateway.supervise import cancelled_by_itself, leaves
 from mesh_gateway.transport.channel import Channel
 from mesh_gateway.transport.contract import ChannelSpec, Drift, Ensure, Transport
 
@@ -106,6 +106,8 @@ class Link:
                     if isinstance(error, TransportError):
                         self.report(error)
                 raise
+            if working.cancelled():  # by nobody here: a task group takes that for an end in order
+                raise cancelled_by_itself()
 
         return wait_and_work
 

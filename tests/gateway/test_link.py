@@ -10,6 +10,7 @@ from mesh_gateway.errors import ConnectionLost, NotPermitted
 from mesh_gateway.gateway import link as module
 from mesh_gateway.gateway import status
 from mesh_gateway.gateway.link import Link
+from mesh_gateway.gateway.supervise import Part, supervise
 from mesh_gateway.transport.contract import ChannelSpec, Drift, Ensure, TransportContext
 from mesh_gateway.transport.embedded.options import EmbeddedOptions
 from mesh_gateway.transport.embedded.transport import EmbeddedTransport
@@ -91,3 +92,28 @@ async def test_a_channel_that_joined_in_vain_keeps_no_other_from_serving_after_a
     assert new in link.channels
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_cancellation_that_nobody_asked_for_does_not_end_what_runs_while_the_transport_is_up(link: Link):
+    part, runs = Part("p"), 0
+    again = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise asyncio.CancelledError  # as some client libraries do that cancel a task and await it
+        again.set()
+        await asyncio.Event().wait()
+
+    async def at_once(seconds: float) -> None: ...
+
+    connected = asyncio.create_task(link.run())
+    working = asyncio.create_task(supervise(part, link.while_up(work), sleep=at_once))
+    began = asyncio.create_task(again.wait())
+    await asyncio.wait([began, working], return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
+
+    assert (part.state, runs) == ("running", 2)
+    for task in (working, connected):
+        task.cancel()
+    await asyncio.gather(working, connected, return_exceptions=True)
