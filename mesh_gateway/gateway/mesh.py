@@ -190,8 +190,14 @@ class Mesh:
             names = [f"transport {link.name}" for link in going.links]
 
             async def after_them() -> None:
-                if ways:
-                    await asyncio.wait(ways)
+                # Another transport of the name waits for this one, which may be down, so that nothing can be parked in it.
+                patience = 2 * self.grace if going.links else None
+                if ways and (stuck := (await asyncio.wait(ways, timeout=patience))[1]):
+                    log.warning(
+                        "a transport goes before all that lay on it; what has no end stays in it",
+                        transports=names,
+                    )
+                    await end(list(stuck))
                 await going.finish(self._tasks.running, self.grace)
 
             self._tasks.let_go(going.last, names, after_them)

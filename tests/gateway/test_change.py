@@ -680,6 +680,26 @@ async def test_a_transport_that_is_put_back_is_opened_when_the_one_of_before_has
             assert len(WatchedTransport.opened) == 2
 
 
+async def test_a_transport_of_another_kind_is_opened_although_a_dead_letter_of_the_one_before_finds_no_end(
+    subscriber: Subscriber, tmp_path: Path
+):
+    subscriber.answer = lambda request: Answer(503 if request.path == "/letters" else 400)
+    delivery = DeliverySpec(
+        retry=9, backoff_delay=3600, dead_letter_sink=HttpDestination(subscriber.url + "/letters")
+    )
+    before = replace(
+        gateway(tmp_path, trigger("a", subscriber.url + "/a", delivery=delivery)), drain_timeout=0.1
+    )
+    async with running(before) as rig:
+        await rig.send("1")
+        await subscriber.received(lambda got: [r.path for r in got] == ["/a", "/letters"])
+
+        await rig.change(replace(before, transports={"t": TransportSpec("t", "forgetful")}))
+
+        await subscriber.received(lambda got: [r.path for r in got].count("/a") == 2)
+        await rig.gone()
+
+
 async def test_an_added_broker_on_an_added_transport_takes_events_and_the_old_one_is_not_touched(
     subscriber: Subscriber, tmp_path: Path
 ):
