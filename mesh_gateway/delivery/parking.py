@@ -84,6 +84,8 @@ class Parking:
         self._published = 0
         self.drained: bool
         """Nothing is parked. Not known before the first look into the channel."""
+        self.wants_room = False
+        """It waits for `resume`."""
         self._first = first
         self._not_drained()
 
@@ -136,7 +138,7 @@ class Parking:
     def _want(self) -> None:
         self._wanted.set()
         self._news.set()
-        self._has_room.set()  # nobody has said so while nothing was parked
+        self._has_room.set()
 
     def stop(self) -> None:
         """Park nothing more; what is on the way stays unsettled where it came from, and holds nobody back."""
@@ -215,7 +217,11 @@ class Parking:
             self._gate.let(self)
 
     async def _wait_for_room(self) -> int:
-        while (room := self._room()) <= 0:
-            self._has_room.clear()
-            await self._has_room.wait()
+        try:
+            while (room := self._room()) <= 0:
+                self.wants_room = True
+                self._has_room.clear()
+                await self._has_room.wait()
+        finally:
+            self.wants_room = False
         return min(room, READ_LIMIT)

@@ -71,7 +71,7 @@ class Held:
         self.lanes.release(copy)
         if self.window.overflow == "block" and not self._full():
             self._gate.let(self)
-        if not self._parking.drained and self.room() > 0:
+        if self._parking.wants_room and self.room() > 0:
             self._parking.resume()
         if self.leaving:
             self._note_left()
@@ -89,7 +89,7 @@ class Held:
         self.window = window
         if window.overflow == "block":
             (self._gate.hold if self._full() else self._gate.let)(self)
-        if not self._parking.drained and self.room() > 0:
+        if self._parking.wants_room and self.room() > 0:
             self._parking.resume()
 
     def stop(self) -> None:

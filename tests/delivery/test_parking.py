@@ -10,6 +10,8 @@ import pytest
 from mesh_gateway.delivery.counters import TriggerCounters
 from mesh_gateway.delivery.gate import Gate
 from mesh_gateway.delivery.parking import LOOK_AGAIN, Parking
+from mesh_gateway.delivery.sink import ACCEPTED
+from mesh_gateway.delivery.window import Window
 from mesh_gateway.testing.clock import ManualClock
 from mesh_gateway.testing.harness import series
 from mesh_gateway.transport.channel import Channel
@@ -22,6 +24,7 @@ from mesh_gateway.transport.contract import (
 )
 from mesh_gateway.transport.embedded.options import EmbeddedOptions
 from mesh_gateway.transport.embedded.transport import EmbeddedTransport
+from tests.harness import PATIENCE
 
 PARKED = ChannelSpec("ns", "b", Purpose.PARKED, trigger="t")
 
@@ -111,3 +114,17 @@ async def test_what_another_gateway_has_parked_and_left_comes_back(transport):
     running.cancel()
     await asyncio.wait([running])
     assert found == ["e0", "e1", "e2"]
+
+
+async def test_the_reader_of_the_parked_channel_hears_of_room_also_when_it_has_found_nothing_there(rig):
+    r = rig(window=Window(events=4))
+    r.offer("1", "2", "3", "4")
+    waiting = asyncio.ensure_future(r.trigger.parking._wait_for_room())
+    await asyncio.sleep(0)
+    assert r.trigger.parking.drained
+    for _ in range(4):
+        r.sink.end(ACCEPTED)
+    await asyncio.wait([waiting], timeout=PATIENCE)
+
+    assert waiting.done(), "what another gateway parks would wait until this one parks something"
+    assert waiting.result() == 4
