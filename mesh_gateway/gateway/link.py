@@ -59,8 +59,11 @@ class Link:
         """Make a channel on a transport that is up, and serve; from then on it is made with the others. One that cannot
         be made keeps no other from being served, also when the transport comes up again. Raises `TransportError`.
         """
-        channel.transport = self.transport
-        await self._make([channel])
+        while True:
+            made_by = channel.transport = self.transport
+            await self._make([channel])
+            if made_by is self.transport:  # `replace` does not know a channel that is being made
+                break
         if channel not in self.channels:
             self.channels.append(channel)
         if self.up.is_set():

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from mesh_gateway.errors import ConnectionLost, NotPermitted
+from mesh_gateway.event import Event
 from mesh_gateway.gateway import link as module
 from mesh_gateway.gateway import status
 from mesh_gateway.gateway.link import Link
@@ -20,17 +21,23 @@ DRIFT = Drift("n/b", "partitions", "10", "3", "add partitions")
 
 
 class Odd(EmbeddedTransport):
-    """Says that its channels differ, and never ends closing."""
+    """Says that its channels differ, when it `may`, and never ends closing."""
 
     def __init__(self) -> None:
         super().__init__(EmbeddedOptions(), TransportContext("odd", None))
         self.closing = 0
         self.forbidden: set[str] = set()
+        self.made = asyncio.Event()
+        self.may = asyncio.Event()
+        self.may.set()
 
     async def ensure(self, channel: ChannelSpec, mode: Ensure) -> list[Drift]:
         if channel.name in self.forbidden:
             raise NotPermitted(f"may not make {channel.name}")
-        return [*await super().ensure(channel, mode), DRIFT]
+        drifts = await super().ensure(channel, mode)
+        self.made.set()
+        await self.may.wait()
+        return [*drifts, DRIFT]
 
     async def close(self) -> None:
         self.closing += 1
@@ -94,7 +101,9 @@ async def test_a_channel_that_joined_in_vain_keeps_no_other_from_serving_after_a
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_cancellation_that_nobody_asked_for_does_not_end_what_runs_while_the_transport_is_up(link: Link):
+async def test_a_cancellation_that_nobody_asked_for_does_not_end_what_runs_while_the_transport_is_up(
+    link: Link,
+):
     part, runs = Part("p"), 0
     again = asyncio.Event()
 
@@ -117,3 +126,28 @@ async def test_a_cancellation_that_nobody_asked_for_does_not_end_what_runs_while
     for task in (working, connected):
         task.cancel()
     await asyncio.gather(working, connected, return_exceptions=True)
+
+
+async def test_a_channel_that_joins_while_the_transport_is_replaced_publishes_to_the_new_one(link: Link):
+    old, new = link.transport, Odd()
+    assert isinstance(old, Odd)
+    running = asyncio.create_task(link.run())
+    await link.up.wait()
+    old.made.clear()
+    old.may.clear()
+    channel = link.channel(ChannelSpec("n", "new"))
+    joining = asyncio.create_task(link.join(channel))
+    await old.made.wait()
+    link.replace(new)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    running = asyncio.create_task(link.run())
+    await link.up.wait()
+    old.may.set()
+    await joining
+
+    await channel.transport.publish(channel.name, [Event.new(type="t", source="/s")])
+    assert channel.transport is new
+    assert channel.up
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
