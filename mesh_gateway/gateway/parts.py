@@ -23,6 +23,7 @@ from mesh_gateway.federation.receiver import Receiver
 from mesh_gateway.federation.relay import Relay
 from mesh_gateway.federation.sieve import Sieve
 from mesh_gateway.filters.dialects import Filter, parse
+from mesh_gateway.gateway.contained import Contained
 from mesh_gateway.gateway.display import DisplaySink
 from mesh_gateway.gateway.link import Link
 from mesh_gateway.topology.spec import (
@@ -178,13 +179,12 @@ def make_sink(
         raise UnknownKind(f"{sending.owner}: no plugin delivers to {scheme}: URIs")
     load = import_string(kind.load)
     try:
-        sink: Sink = load(destination.uri)
+        return Contained(load(destination.uri))
     except Exception as error:  # a plugin's code
         why = f"{type(error).__name__}: {error}"
         raise PluginError(
             f"{sending.owner}: the plugin for {scheme}: URIs cannot deliver there: {why}"
         ) from error
-    return sink
 
 
 def http_settings(destination: HttpDestination, sending: Sending) -> HttpSettings:
