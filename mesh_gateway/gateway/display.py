@@ -26,8 +26,9 @@ class DisplaySink:
         """As `Sink.send`; accepted once it is printed."""
         stream = self._stream or sys.stdout
         outcome: Outcome = ACCEPTED
+        encoding = stream.encoding or "utf-8"
         try:
-            stream.write(render(event))
+            stream.write(render(event).encode(encoding, "replace").decode(encoding))
             stream.flush()
         except OSError as error:
             outcome = Retry(f"cannot print: {error.strerror}")  # the reader of a pipe has gone
