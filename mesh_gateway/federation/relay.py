@@ -119,10 +119,7 @@ class Relay:
     async def run(self) -> None:
         """Relay until cancelled. Raises `TransportError` of the source; what has no verdict then stays unsettled."""
         while True:
-            try:
-                await self._session()
-            except* HeldTooLong:
-                log.info("held events go back to their source, which will give them again", relay=self.key)
+            await self._session()
 
     def stop(self) -> None:
         """Send nothing more; a transfer under way may still end."""
@@ -144,12 +141,18 @@ class Relay:
         """With one outbox: until the source fails, or what is held must go back."""
         self._sender.begin()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.parking.run())
+            reading = [tasks.create_task(self.parking.run())]
             if self._intake is None:
                 self.begun.set()
             else:
-                tasks.create_task(self._intake.run())
-            tasks.create_task(self._sender.run())
+                reading.append(tasks.create_task(self._intake.run()))
+            try:
+                await self._sender.run()
+            except HeldTooLong:
+                # Not an error of the group: while one ends of an error it hears of no cancellation (before Python 3.13).
+                log.info("held events go back to their source, which will give them again", relay=self.key)
+                for one in reading:
+                    one.cancel()
 
     # ── in ───────────────────────────────────────────────────────────────────────────────────
 

@@ -15,13 +15,16 @@ from mesh_gateway.federation.outbox import MOST_EVENTS, WINDOW
 from mesh_gateway.federation.target import Manner, NotTaken, Unreached
 from mesh_gateway.federation.transfer import ACCEPTED, DUPLICATE, LOOPED, Transfer, Verdict, Word
 from mesh_gateway.gateway import supervise
+from mesh_gateway.gateway.leaving import end
 from mesh_gateway.gateway.metrics import Exporter
 from mesh_gateway.gateway.reload import Reloads
 from mesh_gateway.ingress.limits import IngressCounters
 from mesh_gateway.topology.spec import HttpDestination
+from mesh_gateway.transport.embedded.subscription import EmbeddedSubscription
 from tests.federation.relaying import (
     BACKOFF,
     LEASE,
+    PATIENCE,
     RELAY,
     Said,
     ScriptedTarget,
@@ -285,6 +288,33 @@ async def test_what_is_held_goes_back_before_its_transport_takes_it_away():
         assert again.transfer.lane.epoch != first.transfer.lane.epoch
         again.answer()
         await rig.all_settled()
+
+
+async def test_a_relay_that_is_told_to_end_while_what_it_held_goes_back_begins_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    closing, may_close, close = asyncio.Event(), asyncio.Event(), EmbeddedSubscription.close
+
+    async def slow(self: EmbeddedSubscription) -> None:
+        closing.set()
+        await may_close.wait()
+        await close(self)
+
+    async with relaying(kind="Leasing") as rig:
+        await end([rig.mesh._tasks.running[rig.relay]])
+        relaying_alone = asyncio.create_task(rig.relay.run())
+        await rig.publish("1")
+        asked = await rig.target.asked()
+        monkeypatch.setattr(EmbeddedSubscription, "close", slow)
+        rig.clock.advance(LEASE / 2 + 1)
+        asked.answer(AWAY)
+        await closing.wait()
+        relaying_alone.cancel()
+        await asyncio.sleep(0)
+        may_close.set()
+        await asyncio.wait([relaying_alone], timeout=PATIENCE)
+
+        assert relaying_alone.cancelled()
 
 
 async def test_what_a_rate_would_hold_too_long_goes_back_too():
