@@ -22,7 +22,7 @@ class GroupCommit:
 
     `add` and `add_all` may be called from any callback of the event loop; `run` is awaited by
     one owner. When `run` is cancelled, everything still waiting is told that its outcome is
-    unknown.
+    unknown, and from then on, until it is run again, whatever comes that it has failed.
     """
 
     def __init__(
@@ -33,12 +33,17 @@ class GroupCommit:
         self._deadline = deadline
         self._events: list[Event] = []
         self._waiters: list[Done] = []
+        self._ended: PublishError | None = None
+        """What comes is told; None before the first run and during each."""
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
     def add(self, event: Event, done: Done) -> None:
         """Join the open batch; `done` is called after its publish."""
+        if self._ended is not None:
+            asyncio.get_running_loop().call_soon(done, self._ended)
+            return
         self._events.append(event)
         self._waiters.append(done)
         self._wake.set()
@@ -47,6 +52,9 @@ class GroupCommit:
         """As `add`, for several events with one ending: durable only if all are."""
         if not events:
             asyncio.get_running_loop().call_soon(done, None)
+            return
+        if self._ended is not None:
+            asyncio.get_running_loop().call_soon(done, self._ended)
             return
         together = _Together(len(events), done)
         self._events.extend(events)
@@ -66,6 +74,7 @@ class GroupCommit:
 
     async def run(self) -> None:
         """Publish batch after batch until cancelled."""
+        self._ended = None
         try:
             while True:
                 await self._wake.wait()
@@ -76,6 +85,7 @@ class GroupCommit:
                     self._wake.clear()
                     self._idle.set()
         finally:
+            self._ended = PublishError("the channel is closed", failed=(0,), retry_after=1)
             self._idle.set()
             waiters, self._waiters, self._events = self._waiters, [], []
             tell(waiters, PublishError("the channel was closed", failed=range(len(waiters))))

@@ -165,6 +165,29 @@ async def test_a_bug_in_a_plugin_leaves_no_waiter_without_an_ending(publisher):
     assert isinstance(ends["1"], PublishError)
 
 
+async def test_after_a_bug_nothing_waits_for_a_publish_that_nobody_makes_until_it_is_run_again(publisher):
+    publisher.gate.set()
+    publisher.error = RuntimeError("bug")
+    commit = GroupCommit(publisher, max_batch=10, deadline=5)
+    ends = Endings()
+    commit.add(event(1), ends.of("1"))
+    with pytest.raises(RuntimeError):
+        await commit.run()
+    commit.add(event(2), ends.of("2"))
+    commit.add_all([event(3), event(4)], ends.of("3 and 4"))
+    await asyncio.sleep(0)
+
+    assert [isinstance(ends.get(name), PublishError) for name in ("2", "3 and 4")] == [True, True]
+    assert commit.waiting == 0
+    publisher.error = None
+    running = asyncio.ensure_future(commit.run())
+    await asyncio.sleep(0)
+    commit.add(event(5), ends.of("5"))
+    await commit.flushed()
+    assert ends["5"] is None
+    running.cancel()
+
+
 async def test_an_empty_batch_is_durable_at_once(publisher):
     commit = GroupCommit(publisher, max_batch=10, deadline=5)
     ends = Endings()
