@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -82,18 +83,22 @@ class Files:
 
     async def changes(self) -> AsyncIterator[None]:
         """Whenever their content is another than what was read last to be served, until that has been read too."""
-        if self._now() != self._served:
+        # In a thread each time: on a mount that hangs, no more than this waits for it.
+        if await asyncio.to_thread(self._differ):
             yield
         async for _ in watchfiles.awatch(
-            *self.folders(),
+            *await asyncio.to_thread(self.folders),
             watch_filter=None,
             debounce=DEBOUNCE,
             rust_timeout=int(LOOK * 1000),
             yield_on_timeout=True,
             recursive=False,
         ):
-            if self._now() != self._served:
+            if await asyncio.to_thread(self._differ):
                 yield
+
+    def _differ(self) -> bool:
+        return self._now() != self._served
 
 
 MOST_LINKS = 40

@@ -15,6 +15,7 @@ from mesh_gateway.errors import TopologyError
 from mesh_gateway.gateway import status
 from mesh_gateway.gateway.files import Files
 from mesh_gateway.gateway.reload import CannotReload, Outcome, Reloader
+from mesh_gateway.topology.sources import Source
 from mesh_gateway.topology.spec import BrokerDestination as To
 from mesh_gateway.topology.spec import GatewaySpec, TriggerSpec
 
@@ -322,3 +323,19 @@ async def test_a_change_is_noticed_however_it_is_made(tmp_path: Path):
         files.read()
         await change()
         await changed(watching)
+
+
+async def test_files_are_looked_at_beside_the_loop_which_a_disk_that_hangs_would_hold_up(tmp_path: Path):
+    looking: set[threading.Thread] = set()
+
+    class Noting(Files):
+        def _now(self) -> list[Source]:
+            looking.add(threading.current_thread())
+            return super()._now()
+
+    (tmp_path / "mesh.yaml").write_text("one")
+    watching = Noting([str(tmp_path / "mesh.yaml")]).changes()
+    await anext(watching)
+
+    assert looking
+    assert threading.current_thread() not in looking
