@@ -11,7 +11,9 @@ import asyncio
 import contextlib
 import gc
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -27,7 +29,30 @@ makes is in no circles. What is young is still collected, so a disk that hangs f
 async def aside(work: Callable[[], T]) -> T:
     """What `work` returns or raises, out of a thread. One at a time; cancelled, it leaves the thread to its end."""
     with _considerate():
-        return await asyncio.to_thread(work)
+        return await in_a_thread(work)
+
+
+async def in_a_thread(work: Callable[[], T]) -> T:
+    """What `work` returns or raises, out of a thread of its own. Cancelled, it leaves the thread to its end, for which nobody
+    waits: those of the loop's executor are waited for when a process ends, and a read of a mount that hangs never ends.
+    """
+    loop = asyncio.get_running_loop()
+    ending: asyncio.Future[T] = loop.create_future()
+
+    def tell(end: Callable[[], None]) -> None:
+        if not ending.done():
+            end()
+
+    def do() -> None:
+        try:
+            end = partial(ending.set_result, work())
+        except BaseException as error:  # noqa: BLE001  # whoever waits is told
+            end = partial(ending.set_exception, error)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(tell, end)
+
+    threading.Thread(target=do, name="mesh-gateway-aside", daemon=True).start()
+    return await ending
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import structlog
 import watchfiles
 
+from mesh_gateway.gateway.aside import in_a_thread
 from mesh_gateway.gateway.reload import CannotReload
 from mesh_gateway.topology.sources import STDIN, Source
 
@@ -84,17 +84,17 @@ class Files:
     async def changes(self) -> AsyncIterator[None]:
         """Whenever their content is another than what was read last to be served, until that has been read too."""
         # In a thread each time: on a mount that hangs, no more than this waits for it.
-        if await asyncio.to_thread(self._differ):
+        if await in_a_thread(self._differ):
             yield
         async for _ in watchfiles.awatch(
-            *await asyncio.to_thread(self.folders),
+            *await in_a_thread(self.folders),
             watch_filter=None,
             debounce=DEBOUNCE,
             rust_timeout=int(LOOK * 1000),
             yield_on_timeout=True,
             recursive=False,
         ):
-            if await asyncio.to_thread(self._differ):
+            if await in_a_thread(self._differ):
                 yield
 
     def _differ(self) -> bool:

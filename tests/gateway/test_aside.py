@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
 import sys
 import threading
 
 import pytest
 
 from mesh_gateway.gateway.aside import NEVER, SWITCH_SECONDS, aside
+from tests.harness import PATIENCE
 
 
 def settings() -> tuple[float, tuple[int, int, int]]:
@@ -52,3 +54,27 @@ async def test_it_is_as_before_when_nobody_waits_for_the_work_any_more():
 
     assert settings() == before
     over.set()
+
+
+def test_a_process_ends_although_what_was_begun_aside_hangs():
+    program = """if True:
+        import asyncio, threading
+        from mesh_gateway.gateway.aside import aside
+
+        async def main():
+            begun = threading.Event()
+
+            def hangs():
+                begun.set()
+                threading.Event().wait()
+
+            waiting = asyncio.ensure_future(aside(hangs))
+            while not begun.is_set():
+                await asyncio.sleep(0)
+            waiting.cancel()
+
+        asyncio.run(main())
+    """
+    ended = subprocess.run([sys.executable, "-c", program], timeout=PATIENCE, check=False)
+
+    assert ended.returncode == 0
