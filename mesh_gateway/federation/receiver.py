@@ -92,6 +92,8 @@ class Receiver:
         """In the order in which they came."""
         self._promises = Promises()
         self._wake = asyncio.Event()
+        self._ended = False
+        """It has run, and does not now: nobody would look at what came."""
         self._memory = ProcessMemory()
 
     @property
@@ -101,8 +103,8 @@ class Receiver:
 
     def take(self, transfer: Transfer, types: tuple[str, ...], told: Told) -> None:
         """Judge and store a transfer. `told` is called later, never before this returns; then what was accepted is durable."""
-        if not self._broker.channel.up:
-            asyncio.get_running_loop().call_soon(told, self._down())
+        if (error := self._cannot()) is not None:
+            asyncio.get_running_loop().call_soon(told, error)
             return
         one = _Waiting(transfer, Rules(self.place, self._max_hops, types), told)
         if self._waiting and self._waiting_bytes + one.size > MOST_WAITING:
@@ -118,8 +120,8 @@ class Receiver:
         durable here. It waits for what others were asked to bring, for `offers.WAIT` at the longest.
         """
         soon = asyncio.get_running_loop().call_soon
-        if not self._broker.channel.up:
-            soon(told, self._down())
+        if (error := self._cannot()) is not None:
+            soon(told, error)
             return
         older = [one for one in self._offered if one.offer.lane == offer.lane]
         for one in older:
@@ -161,6 +163,7 @@ class Receiver:
 
     async def run(self) -> None:
         """Judge and store until cancelled. Raises nothing of its own: each transfer is told how it went."""
+        self._ended = False
         try:
             while True:
                 await self._something_to_do()
@@ -177,11 +180,18 @@ class Receiver:
                         self._tell(one, judgement)
                     self._answer(offered, known)
         finally:
+            self._ended = True
             waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-            self._fail(waiting, tuple(self._offered), ConnectionLost("the gateway stops receiving"))
+            self._fail(waiting, tuple(self._offered), self._over())
 
-    def _down(self) -> ConnectionLost:
-        return ConnectionLost(f"{self._broker.key}: its transport is down", retry_after=1)
+    def _cannot(self) -> ConnectionLost | None:
+        """Why nothing can be taken now."""
+        if not self._broker.channel.up:
+            return ConnectionLost(f"{self._broker.key}: its transport is down", retry_after=1)
+        return self._over() if self._ended else None
+
+    def _over(self) -> ConnectionLost:
+        return ConnectionLost("the gateway stops receiving", retry_after=1)
 
     async def _something_to_do(self) -> None:
         """Returns when something has come, or an answer has waited long enough."""

@@ -269,6 +269,20 @@ async def test_a_receiver_that_ends_tells_everybody_who_waits(place: Place, monk
             await waiting
 
 
+async def test_what_comes_to_a_receiver_that_has_ended_is_told_so_and_kept_by_nobody(place: Place):
+    receiver = await place.open()
+    await received(receiver, transfer(1))  # so it has begun
+    [task] = place.tasks
+    task.cancel()
+    await asyncio.wait([task])
+
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(ConnectionLost, match="stops"):
+            await received(receiver, transfer(2))
+        assert isinstance(await asked(receiver, EU, series(1)[0]), ConnectionLost)
+    assert receiver._waiting == []
+
+
 async def test_a_transfer_over_the_size_of_a_commit_goes_in_one_of_its_own(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ):
