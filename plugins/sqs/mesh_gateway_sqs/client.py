@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from typing import Any
@@ -15,6 +16,8 @@ from mesh_gateway.errors import ChannelGone, ConnectionLost, NotPermitted, Throt
 from mesh_gateway_sqs.http import Broken, Http, Unsent
 from mesh_gateway_sqs.options import SqsOptions
 from mesh_gateway_sqs.signing import Credentials, Signer
+
+log = logging.getLogger(__name__)
 
 CALL_SECONDS = 10.0
 """For a call that does not wait for messages."""
@@ -52,6 +55,7 @@ class Sqs:
         self._found: Credentials | None = None
         self._found_at = 0.0
         self._asking = asyncio.Lock()
+        self._renewing: asyncio.Task[None] | None = None
         self._http: Http | None = None
         self._signer: Signer
 
@@ -82,6 +86,9 @@ class Sqs:
 
     async def close(self) -> None:
         """Disconnect."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.wait([self._renewing])
         if self._http is not None:
             await self._http.close()
 
@@ -115,11 +122,25 @@ class Sqs:
         raise AssertionError("unreachable: the second round returns or raises")
 
     async def _credentials(self) -> Credentials:
+        found = self._found
+        if found is None:
+            async with self._asking:
+                found = self._found
+                if found is None:
+                    found = self._found = await asyncio.to_thread(self._ask)
+                    self._found_at = time.monotonic()
+        elif time.monotonic() - self._found_at > KEEP_SECONDS and not self._asking.locked():
+            self._found_at = time.monotonic()
+            self._renewing = asyncio.create_task(self._renew(), name="sqs renews its credentials")
+        return found
+
+    async def _renew(self) -> None:
+        """Beside the calls: their source may be away for minutes, and those that we have are good for longer."""
         async with self._asking:
-            if self._found is None or time.monotonic() - self._found_at > KEEP_SECONDS:
+            try:
                 self._found = await asyncio.to_thread(self._ask)
-                self._found_at = time.monotonic()
-            return self._found
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is met again when these are refused
+                log.warning("AWS credentials could not be renewed, those from before are used on: %s", error)
 
     def _ask(self) -> Credentials:
         try:
