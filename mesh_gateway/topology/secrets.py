@@ -137,7 +137,11 @@ def read_text(path: FilePath) -> str:
 
 
 def pem(text: str) -> str:
-    """The same text, if certificates can be read from it. Raises `Unreadable`."""
+    """The same text, if certificates can be read from it. Raises `Unreadable`.
+
+    Between the certificates of a bundle stand names in all languages, which nobody reads, and which `ssl` takes in ASCII only.
+    """
+    text = text.encode("ascii", "replace").decode()
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError):

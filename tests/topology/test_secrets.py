@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from mesh_gateway.delivery.tls import client_context
 from mesh_gateway.topology.spec import ClientCertificateSpec, HttpDestination, TLSServerSpec
 from tests.topology.harness import BROKER, codes, endpoint, gateway, loaded, spec_of, transport, trigger
 
@@ -94,6 +95,29 @@ def test_a_file_that_is_too_large_or_no_text_is_refused(tmp_path: Path):
 
         assert codes(found) == ["MG026"]
         assert words in found.faults[0].message
+
+
+@pytest.mark.parametrize("text", ["Autoridad de Certificación", ""])
+def test_text_that_holds_no_certificate_is_a_fault_in_any_language(text: str):
+    found = loaded(BROKER, TO_CRM, endpoint(f"url: 'https://crm/', caCerts: {{inline: '{text}'}}"))
+
+    assert codes(found) == ["MG026"]
+
+
+def test_a_bundle_may_name_its_certificates_in_any_language(tmp_path: Path):
+    authority = trustme.CA().cert_pem.bytes().decode()
+    (tmp_path / "ca.pem").write_text(f"# AC Raíz\n{authority}\n# 政府\n{authority}", encoding="utf-8")
+
+    spec = spec_of(
+        BROKER, TO_CRM, endpoint("url: 'https://crm/', caCerts: {file: ca.pem}"), directory=tmp_path
+    )
+
+    destination = spec.triggers["default/billing"].destination
+    assert isinstance(destination, HttpDestination)
+    context = client_context(
+        ca_certificates=destination.ca_certificates, client_certificate=None, insecure_skip_verify=False
+    )
+    assert context.cert_store_stats()["x509_ca"] == 1
 
 
 def test_certificates_are_read_and_keys_are_seen_to_be_there(tmp_path: Path):

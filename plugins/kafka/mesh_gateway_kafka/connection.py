@@ -168,7 +168,9 @@ def _context(protocol: str, secret: Mapping[str, str]) -> ssl.SSLContext | None:
     if not protocol.endswith("SSL"):
         return None
     try:
-        context = ssl.create_default_context(cadata=secret.get("ca.crt"))
+        # What is not ASCII stands between certificates, as their names, and `ssl` takes none of it.
+        authorities = secret.get("ca.crt", "").encode("ascii", "replace").decode()
+        context = ssl.create_default_context(cadata=authorities or None)
         if "user.crt" in secret:
             _present(context, secret["user.crt"], _required(secret, "user.key"))
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError

@@ -48,8 +48,9 @@ def test_a_word_that_kafka_does_not_know_is_named_with_those_it_does(key: str, t
 
 
 @pytest.mark.parametrize("key", ["ca.crt", "user.crt"])
-def test_a_certificate_that_is_none_is_a_sentence_and_shows_nothing_of_it(key: str):
-    secret = {**SCRAM, "protocol": "SASL_SSL", "user.key": "no key", key: "no certificate"}
+@pytest.mark.parametrize("text", ["no certificate", "kein gültiges"])
+def test_a_certificate_that_is_none_is_a_sentence_and_shows_nothing_of_it(key: str, text: str):
+    secret = {**SCRAM, "protocol": "SASL_SSL", "user.key": "no key", key: text}
     with pytest.raises(NotPermitted, match="by the Secret's certificates") as caught:
         connection_of_secret("us", SERVERS, secret)
     assert "hidden-word" not in str(caught.value)
