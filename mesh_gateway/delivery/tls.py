@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from mesh_gateway.transport.passphrase import no_passphrase
+
 
 def client_context(
     *,
@@ -17,7 +19,7 @@ def client_context(
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if client_certificate is not None:
         certificate, key = client_certificate
-        context.load_cert_chain(certificate, key)
+        context.load_cert_chain(certificate, key, no_passphrase)
     if insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -13,6 +13,7 @@ from mesh_gateway.ingress.endpoint import Endpoint
 from mesh_gateway.ingress.limits import IngressCounters, IngressLimits
 from mesh_gateway.ingress.listener import Listener
 from mesh_gateway.topology.spec import IngressSpec, TLSServerSpec
+from mesh_gateway.transport.passphrase import no_passphrase
 from mesh_gateway.wire.http import Limits
 
 
@@ -105,7 +106,7 @@ def server_context(files: TLSServerSpec) -> ssl.SSLContext:
         context.load_verify_locations(cadata=files.client_authorities)
         context.verify_mode = ssl.CERT_OPTIONAL
     try:
-        context.load_cert_chain(files.certificate, files.key)
+        context.load_cert_chain(files.certificate, files.key, no_passphrase)
     except OSError as error:
         what = error.strerror or str(error)
         raise CannotListen(

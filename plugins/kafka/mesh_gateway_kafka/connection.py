@@ -14,6 +14,7 @@ from aiokafka import errors
 from aiokafka.conn import create_conn
 
 from mesh_gateway.errors import ConnectionLost, NotPermitted, TransportError
+from mesh_gateway.transport.passphrase import no_passphrase
 from mesh_gateway_kafka import faults, knative, metadata
 from mesh_gateway_kafka.options import KafkaOptions, Mechanism
 
@@ -116,7 +117,7 @@ def connection(options: KafkaOptions, servers: tuple[str, ...]) -> Connection:
         try:
             context = ssl.create_default_context(cafile=tls.ca_file)
             if tls.certificate_file is not None:
-                context.load_cert_chain(tls.certificate_file, tls.key_file)
+                context.load_cert_chain(tls.certificate_file, tls.key_file, no_passphrase)
         except OSError as error:  # ssl.SSLError is one
             raise NotPermitted(f"TLS of Kafka cannot be set up: {error.strerror or error}") from error
     return Connection(
@@ -184,4 +185,4 @@ def _present(context: ssl.SSLContext, certificate: str, key: str) -> None:
         path = Path(folder) / "client.pem"
         path.touch(0o600)
         path.write_text(f"{certificate}\n{key}\n")
-        context.load_cert_chain(path)
+        context.load_cert_chain(path, password=no_passphrase)

@@ -34,6 +34,7 @@ from mesh_gateway.transport.contract import (
     dead_letters_of,
     largest_event,
 )
+from mesh_gateway.transport.passphrase import no_passphrase
 from mesh_gateway.wire.unreadable import in_pieces
 from mesh_gateway_rabbitmq import fields, topology
 from mesh_gateway_rabbitmq.checks import checks
@@ -174,7 +175,7 @@ class RabbitTransport:
         try:
             context = ssl.create_default_context(cafile=tls.ca_file)
             if tls.certificate_file is not None:
-                context.load_cert_chain(tls.certificate_file, tls.key_file)
+                context.load_cert_chain(tls.certificate_file, tls.key_file, no_passphrase)
         except OSError as error:  # ssl.SSLError is one
             raise NotPermitted(f"TLS of RabbitMQ cannot be set up: {error.strerror or error}") from error
         return context
