@@ -33,5 +33,8 @@ def unmarked(event: Event, now: float, longest: float) -> tuple[Event, int, floa
     attempts, due = get(ATTEMPTS), get(DUE)
     if attempts is None or due is None:
         return event, 0, 0.0
-    wait = min(max(0.0, float(due) - now), longest)
-    return event.with_attributes({ATTEMPTS: None, DUE: None}), int(attempts), wait
+    unmarked = event.with_attributes({ATTEMPTS: None, DUE: None})
+    try:
+        return unmarked, max(0, int(attempts)), min(max(0.0, float(due) - now), longest)
+    except ValueError:  # not ours: a producer that writes to the broker's topic or queue itself may set them
+        return unmarked, 0, 0.0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mesh_gateway.delivery.policy import RetryPolicy
-from mesh_gateway.delivery.sink import Retry
+from mesh_gateway.delivery.sink import Refused, Retry
 from mesh_gateway.delivery.waiting import hold_limits, marked, unmarked
 from mesh_gateway.delivery.window import Window
 from mesh_gateway.event import Event
@@ -70,3 +72,21 @@ def test_a_clock_that_jumped_makes_no_wait_longer_than_the_longest_and_no_storm(
     assert unmarked(marked(event, 1, 10_000_000.0), now=0.0, longest=3600.0)[2] == 3600.0
     assert unmarked(marked(event, 1, 0.0), now=10_000_000.0, longest=3600.0)[2] == 0.0
     assert unmarked(event, now=0.0, longest=1.0) == (event, 0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "marks", [("many", "1000000"), ("1", "soon"), ("1", "nan"), ("9" * 5000, "1000000"), ("-9", "0")]
+)
+async def test_marks_that_a_producer_has_set_beside_the_gateway_keep_no_copy_from_being_sent(
+    marks: tuple[str, str],
+):
+    rig = Rig(policy=POLICY, hold_limits=(30.0, float("inf")))
+    event = Event.new(type="t", source="/s", id="a")
+    foreign = event.with_attributes(dict(zip(("meshretried", "meshdue"), marks, strict=True)))
+
+    rig.trigger._take(Delivery(foreign, token="p", position="0", pending=1), rig.finish)
+
+    [attempt] = rig.sink.attempts
+    assert attempt.event.attributes == event.attributes
+    rig.sink.end(Refused("status 400", 400))
+    assert rig.letters.stored[0].attributes["meshattempts"] in ("1", "2")
