@@ -169,6 +169,16 @@ def canonical(given: Mapping[str, object]) -> tuple[dict[str, str], dict[str, Ki
     return texts, kinds, found
 
 
+def typed(text: str, kind: Kind) -> str | bool | int:
+    """A canonical string as a value of its type; the string itself where it is none, as kinds from beside the gateway may have it."""
+    if kind == "boolean":
+        return text == "true" if text in ("true", "false") else text
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
 def native(attributes: Mapping[str, str], kinds: Mapping[str, Kind]) -> dict[str, Any]:
     """Attributes with the types they came with, and `time` as an aware datetime: what the SDK takes.
 
@@ -178,10 +188,8 @@ def native(attributes: Mapping[str, str], kinds: Mapping[str, Kind]) -> dict[str
     values: dict[str, Any] = {}
     for name, text in attributes.items():
         kind = kinds.get(name)
-        if kind == "boolean":
-            values[name] = text == "true"
-        elif kind == "integer":
-            values[name] = int(text)
+        if kind is not None:
+            values[name] = typed(text, kind)
         elif name == "time":
             try:
                 values[name] = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))

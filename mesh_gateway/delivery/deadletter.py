@@ -65,10 +65,13 @@ def dead_letter(
         "meshattempts": str(attempts),
         "meshreason": _printable(reason)[:REASON_LENGTH],
     }
-    kinds: dict[str, Kind] = {**(event.kinds or {}), "meshattempts": "integer"}
+    # A producer may have sent attributes of these names, with types of their own.
+    kinds: dict[str, Kind] = {
+        name: kind for name, kind in (event.kinds or {}).items() if name not in ERROR_ATTRIBUTES
+    }
+    kinds["meshattempts"] = "integer"
     for name in ("knativeerrorcode", "knativeerrordata"):
         attributes.pop(name, None)
-        kinds.pop(name, None)
     if outcome.code is not None:
         attributes["knativeerrorcode"] = str(outcome.code)
         kinds["knativeerrorcode"] = "integer"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mesh_gateway.attributes import typed
 from mesh_gateway.event import Event
 
 _SYNONYMS = {"dataschema": "schemaurl", "schemaurl": "dataschema"}
@@ -51,6 +52,6 @@ def value_reader(name: str) -> Callable[[Event], str | int | bool | None]:
         kind = event.kinds.get(name)
         if kind is None:
             return found
-        return found == "true" if kind == "boolean" else int(found)
+        return typed(found, kind)
 
     return value

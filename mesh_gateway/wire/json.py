@@ -156,7 +156,7 @@ def encode(event: Event, skip: Collection[str] = NOTHING) -> bytes:
         if name in skip:
             continue
         kind = None if kinds is None else kinds.get(name)
-        members[name] = text if kind is None else text == "true" if kind == "boolean" else int(text)
+        members[name] = text if kind is None else rules.typed(text, kind)
     old = event.attributes.get("specversion") == "0.3"
     if old:
         members.pop("datacontentencoding", None)  # the data of an Event are never encoded

@@ -7,12 +7,13 @@ import base64
 
 import pytest
 
+from mesh_gateway.delivery.deadletter import ERROR_ATTRIBUTES
 from mesh_gateway.delivery.insist import FIRST_WAIT
 from mesh_gateway.delivery.policy import RetryPolicy
 from mesh_gateway.delivery.sink import ACCEPTED, Accepted, Refused, Retry
 from mesh_gateway.delivery.window import Window
 from mesh_gateway.errors import ConnectionLost, EventTooLarge, HopsExhausted
-from mesh_gateway.event import Event
+from mesh_gateway.event import Event, Kind
 from mesh_gateway.testing.fakes import ScriptedSink
 from mesh_gateway.transport.contract import Delivery
 
@@ -615,3 +616,15 @@ async def test_what_is_redriven_comes_back_before_a_blocking_reader_goes_on(rig)
     r.offer("a1", key="a")
 
     assert (r.open, [event.id for event in r.parked.stored]) == ([], ["a1"])
+
+
+async def test_types_that_a_producer_gave_to_error_attributes_are_not_those_of_its_dead_letter(rig):
+    r = rig()
+    wild: dict[str, Kind] = dict.fromkeys(ERROR_ATTRIBUTES, "integer")
+    event = Event.new(type="t", source="/s", id="1").with_attributes(dict.fromkeys(ERROR_ATTRIBUTES, "5"))
+    event = Event(event.attributes, event.data, wild)
+    r.trigger.offer(Delivery(event, token="1", position="0", pending=1), r.finish)
+    r.sink.end(Refused("status 400", 400))
+
+    [letter] = r.letters.stored
+    assert letter.kinds == {"knativeerrorcode": "integer", "meshattempts": "integer"}

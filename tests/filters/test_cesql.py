@@ -263,3 +263,10 @@ def test_like_matches_the_whole_text(text: str, pattern: str, expected: bool) ->
     assert cesql.compile(f"n LIKE '{pattern}'").evaluate(event).value is expected
     assert cesql.compile(f"n NOT LIKE '{pattern}'").evaluate(event).value is not expected
     assert cesql.compile(f"CONCAT(n) LIKE '{pattern}'").evaluate(event).value is expected
+
+
+def test_an_attribute_that_is_not_of_the_type_it_is_said_to_be_of_is_text():
+    event = Event({**EVENT.attributes, "hop": "many"}, kinds={"hop": "integer", "name": "boolean"})
+
+    assert cesql.compile("hop").evaluate(event).value == "many"
+    assert cesql.compile("name").evaluate(event).value == EVENT.attributes["name"]

@@ -7,7 +7,7 @@ import json as stdlib_json
 import pytest
 
 from mesh_gateway.errors import EventTooLarge, InvalidEvent
-from mesh_gateway.event import Event
+from mesh_gateway.event import Event, Kind
 from mesh_gateway.wire import json
 
 HEAD = '"specversion":"1.0","id":"1","source":"/s","type":"t"'
@@ -263,3 +263,12 @@ def test_one_object_with_a_hundred_thousand_names_is_not_read_as_a_plain_batch(
 
     [found] = json.decode_each(body, 1_000, 10_000)
     assert isinstance(found, EventTooLarge)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [("integer", "http://x/"), ("integer", "9" * 5000), ("boolean", "5")]
+)
+def test_an_attribute_that_is_not_of_its_type_is_written_as_the_text_it_is(kind: Kind, text: str):
+    event = Event({**decode().attributes, "ext": text}, kinds={"ext": kind})
+
+    assert stdlib_json.loads(json.encode(event))["ext"] == text
