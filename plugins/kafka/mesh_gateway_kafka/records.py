@@ -74,9 +74,9 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:
             elif name == CONTENT_TYPE:
                 content_type = text
             elif name == KINDS:
-                kinds = beside.kinds(text)
+                kinds = beside.kinds(text or b"")
             elif name == HEADERS:
-                passed = beside.headers(text)
+                passed = beside.headers(text or b"")
     except UnicodeDecodeError:
         raise InvalidEvent(f"the header {name} is not UTF-8") from None
     except AttributeError:

@@ -139,3 +139,9 @@ def test_the_size_is_never_less_than_what_kafka_makes_of_it():
         empty = builder.size()
         builder.append(0, 1, record.key, record.value, record.headers)
         assert builder.size() - empty <= record.size
+
+
+@pytest.mark.parametrize("text", [None, b"", b"\xff", b"[]"])
+@pytest.mark.parametrize("name", ["mesh-kinds", "mesh-headers"])
+def test_a_header_that_somebody_else_wrote_under_our_name_is_as_good_as_none(name, text):
+    assert decode(b"x", [*BINARY, (name, text)]) == decode(b"x", BINARY)
