@@ -30,8 +30,11 @@ READ_LIMIT = 256
 
 LOOK_AGAIN = 300.0
 """Seconds between two looks of a trigger that has parked nothing itself. What is parked may have been left by another
-gateway, or was still held for a connection of ours that had died when we looked first. One small question for each
-trigger: a thousand of them at a millisecond of CPU are a third of a percent of a core."""
+gateway. One small question for each trigger: a thousand of them at a millisecond of CPU are a third of a percent of a core."""
+
+LOOK_SOON = 5.0
+"""The same while there is something that the server does not give: it holds it for a gateway that lives, or for one that has died,
+for half a minute or so. After each look that brings nothing back it is twice as long, up to `LOOK_AGAIN`."""
 
 
 class Moved(Protocol):
@@ -86,6 +89,9 @@ class Parking:
         """Nothing is parked. Not known before the first look into the channel."""
         self.wants_room = False
         """It waits for `resume`."""
+        self._next_look = LOOK_AGAIN
+        self._in_vain = 0
+        """Looks since the last that brought something back."""
         self._first = first
         self._not_drained()
 
@@ -156,8 +162,10 @@ class Parking:
         while True:
             await self._until_wanted()
             self._wanted.clear()
+            before = self._counters.unparked
             try:
                 await self._bring_back()
+                await self._plan_the_next_look(in_vain=self._counters.unparked == before)
             except BaseException:
                 self._wanted.set()
                 raise
@@ -166,7 +174,7 @@ class Parking:
         """Something was parked here, or lies there all the same."""
         while not self._wanted.is_set():
             self._news.clear()
-            timer = self._clock.call_at(self._clock.time() + LOOK_AGAIN, self._news.set)
+            timer = self._clock.call_at(self._clock.time() + self._next_look, self._news.set)
             try:
                 await self._news.wait()
             finally:
@@ -174,6 +182,15 @@ class Parking:
             if not self._wanted.is_set() and await self._anything_left():
                 self._not_drained()
                 return
+            self._next_look = LOOK_AGAIN
+
+    async def _plan_the_next_look(self, *, in_vain: bool) -> None:
+        if not in_vain:
+            self._in_vain = 0
+        self._next_look = LOOK_AGAIN
+        if await self._anything_left():
+            self._next_look = min(LOOK_SOON * 2**self._in_vain, LOOK_AGAIN)
+            self._in_vain += 1
 
     async def _anything_left(self) -> bool:
         transport = self.channel.transport

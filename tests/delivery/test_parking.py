@@ -9,13 +9,15 @@ import pytest
 
 from mesh_gateway.delivery.counters import TriggerCounters
 from mesh_gateway.delivery.gate import Gate
-from mesh_gateway.delivery.parking import LOOK_AGAIN, Parking
+from mesh_gateway.delivery.parking import LOOK_AGAIN, LOOK_SOON, Parking
 from mesh_gateway.delivery.sink import ACCEPTED
 from mesh_gateway.delivery.window import Window
 from mesh_gateway.testing.clock import ManualClock
 from mesh_gateway.testing.harness import series
 from mesh_gateway.transport.channel import Channel
 from mesh_gateway.transport.contract import (
+    EARLIEST,
+    SHARED,
     ChannelSpec,
     Delivery,
     Ensure,
@@ -109,6 +111,47 @@ async def test_what_another_gateway_has_parked_and_left_comes_back(transport):
 
         await transport.publish(PARKED.name, series(3))
         clock.advance(LOOK_AGAIN)
+        found = [await taken.get() for _ in range(3)]
+
+    running.cancel()
+    await asyncio.wait([running])
+    assert found == ["e0", "e1", "e2"]
+
+
+async def test_what_a_server_still_holds_for_a_gateway_that_has_died_is_looked_for_soon_and_then_less_often(
+    transport,
+):
+    await transport.publish(PARKED.name, series(3))
+    dying = await transport.subscribe(PARKED.name, SHARED, EARLIEST)
+    assert len(await dying.receive(3)) == 3
+    clock = ManualClock()
+    taken: asyncio.Queue[str] = asyncio.Queue()
+
+    def take(delivery: Delivery, finish: Callable[[Delivery], None]) -> None:
+        taken.put_nowait(delivery.event.id)
+        finish(delivery)
+
+    parking = Parking(
+        Channel(PARKED, transport), gate=Gate(), take=take, room=lambda: 10, counters=TriggerCounters(), clock=clock
+    )  # fmt: skip
+    running = asyncio.ensure_future(parking.run())
+
+    async def looks(count: int) -> None:
+        for _ in range(count):
+            await transport.asked.acquire()
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(PATIENCE):
+        await looks(2)  # at the start, and when that has brought nothing
+        for number in range(4):
+            clock.advance(LOOK_SOON * 2**number - 0.1)
+            await asyncio.sleep(0)
+            assert transport.asked.locked(), "it looks as often as before"
+            clock.advance(0.1)
+            await looks(2)
+        await dying.close()
+        clock.advance(LOOK_SOON * 2**4)
         found = [await taken.get() for _ in range(3)]
 
     running.cancel()
