@@ -10,12 +10,15 @@ help:            ## what there is
 
 setup: $(STAMP)  ## .venv with locked versions and the project itself
 
-$(STAMP): requirements/dev.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
+$(STAMP): requirements/dev.txt pyproject.toml $(wildcard plugins/*/pyproject.toml native/pyproject.toml native/*/*.p*)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet "uv>=0.9,<1"
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e . \
 	  -e plugins/kafka -e plugins/rabbitmq -e plugins/sqs
+	@command -v "$${CC:-cc}" >/dev/null \
+	  && VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation ./native \
+	  || echo "NOT BUILT: mesh-gateway-native needs a C compiler and Python's headers; without it the gateway is Python alone" >&2
 	touch $(STAMP)
 
 check: setup     ## formatting, lint, types, import contracts, generated docs
@@ -67,4 +70,5 @@ lock: setup      ## newest versions inside the ranges, with hashes and without a
 	$(LOCK) --group dev $(ALL) -o requirements/dev.txt
 
 clean:           ## remove what was built
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist \
+	  native/build native/*.egg-info native/*/*.c

@@ -50,6 +50,7 @@ def show(whole: Mapping[str, Any]) -> None:
     click.echo(
         f"{clean(whole['gateway'])} {clean(whole['version'])} · {clean(whole['state'])} · "
         f"cluster {clean(whole['cluster'])} · generation {whole['generation']} · "
+        f"native parts {clean(whole.get('native') or 'none')} · "
         f"ingress {clean(whole.get('ingress'))} · admin {clean(whole.get('admin'))}\n"
     )
     for condition in whole.get("conditions", ()):

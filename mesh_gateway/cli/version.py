@@ -1,4 +1,4 @@
-"""`version`: of the gateway, of the contract its plugins are built for, and of Python."""
+"""`version`: of the gateway, of the contract its plugins are built for, of Python, and of the native parts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ from mesh_gateway.cli.output import document
 @options.data_output()
 def command(form: str) -> None:
     """Print the version."""
+    from mesh_gateway.native import PARTS
     from mesh_gateway.transport.contract import TRANSPORT_API
 
-    facts = {"version": __version__, "transport_api": TRANSPORT_API, "python": platform.python_version()}
+    python = platform.python_version()
+    facts = {
+        "version": __version__,
+        "transport_api": TRANSPORT_API,
+        "python": python,
+        "native": PARTS.version,
+    }
     if form == "table":
-        click.echo(f"mesh-gateway {__version__} (transport API {TRANSPORT_API}, Python {facts['python']})")
+        click.echo(f"mesh-gateway {__version__} (transport API {TRANSPORT_API}, Python {python}, {PARTS})")
     else:
         document(facts, form)

@@ -21,7 +21,7 @@ from typing import Any
 
 import structlog
 
-from mesh_gateway import __version__
+from mesh_gateway import __version__, native
 from mesh_gateway.delivery.watch import Watches
 from mesh_gateway.errors import MeshError
 from mesh_gateway.gateway import descriptors, logs, status
@@ -287,6 +287,7 @@ class GatewayProcess:
                 "event": "ready",
                 "gateway": self.spec.name,
                 "version": __version__,
+                "native": native.PARTS.version,
                 **self._listeners.urls,
                 "brokers": [self.broker_url(key) for key in self.spec.brokers],
                 "triggers": len(self.spec.triggers),

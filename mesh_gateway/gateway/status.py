@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Literal
 
+from mesh_gateway import native
 from mesh_gateway.delivery.trigger import Trigger
 from mesh_gateway.gateway import backlog
 from mesh_gateway.gateway.link import Link
@@ -193,6 +194,7 @@ async def whole(
         "gateway": spec.name,
         "cluster": spec.cluster,
         "version": version,
+        "native": native.PARTS.version,
         "generation": reloads.generation,
         "digest": spec.digest,
         "state": state,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mesh_gateway.errors import (
     EventError,
@@ -25,6 +25,9 @@ from mesh_gateway.ingress.limits import IngressCounters, IngressLimits, InHand
 from mesh_gateway.ingress.peers import ANONYMOUS, TRANSFER, FromPeer, Peers, Receiving, not_into
 from mesh_gateway.ingress.responses import ALLOW, CONSENT, Answer, busy, unavailable
 from mesh_gateway.wire import http
+
+if TYPE_CHECKING:
+    from mesh_gateway_native.requests import PlainHead
 
 
 class Accepting(Protocol):
@@ -92,6 +95,8 @@ class Endpoint:
     ) -> None:
         """Serve these, within these limits, from the next head on."""
         self.limits = limits
+        self.plain_bytes = min(limits.max_header_bytes, limits.max_headers_bytes)
+        """Of a head no longer than this neither a header nor the whole is too long."""
         self.in_hand.bound(limits)
         self._wire_limits = http.Limits(
             limits.max_event_bytes, limits.max_batch_events, limits.max_batch_bytes
@@ -112,7 +117,7 @@ class Endpoint:
 
     # ── before the body ──────────────────────────────────────────────────────────────────────
 
-    def route(self, head: Head, names: frozenset[str] = frozenset()) -> Accepting | Answer:
+    def route(self, head: Head | PlainHead, names: frozenset[str] = frozenset()) -> Accepting | Answer:
         """The broker of a request, or the answer that is due before its body is read.
 
         `names`: those of the client's certificate.
@@ -141,7 +146,9 @@ class Endpoint:
             broker = asked or broker
         return self._limited(head, broker)
 
-    def _from_peer(self, head: Head, path: bytes, names: frozenset[str]) -> FromPeer | Answer | None:
+    def _from_peer(
+        self, head: Head | PlainHead, path: bytes, names: frozenset[str]
+    ) -> FromPeer | Answer | None:
         """A peer's way in; None for a producer, who shows no credential that means anything here."""
         fields = head.fields
         who = None if self._peers is None else self._peers.who(fields.get(b"authorization"), names)
@@ -164,7 +171,7 @@ class Endpoint:
         hashed = fields.get(b"k-network-hash", b"").decode("latin-1")
         return Answer(200, headers=(("k-network-hash", hashed),) if hashed else ())
 
-    def _not_post(self, head: Head, path: bytes, names: frozenset[str]) -> Answer:
+    def _not_post(self, head: Head | PlainHead, path: bytes, names: frozenset[str]) -> Answer:
         method = head.method
         if method in (b"GET", b"HEAD"):
             if path == b"/healthz":
@@ -178,7 +185,7 @@ class Endpoint:
         # A tunnel is not even asked for: whatever follows its head is no request to us.
         return Answer(405, "method", "events are sent with POST", (ALLOW,), close=method == b"CONNECT")
 
-    def _options(self, head: Head, path: bytes, names: frozenset[str]) -> Answer:
+    def _options(self, head: Head | PlainHead, path: bytes, names: frozenset[str]) -> Answer:
         """Consent to webhooks; and to a peer who asks for them, the terms of transfers."""
         if TRANSFER not in head.fields:
             return Answer(200, headers=CONSENT)
@@ -190,7 +197,7 @@ class Endpoint:
             return asked
         return Answer(200, headers=CONSENT if asked is None else (*CONSENT, *asked.door.terms()))
 
-    def _limited(self, head: Head, broker: Accepting) -> Accepting | Answer:
+    def _limited(self, head: Head | PlainHead, broker: Accepting) -> Accepting | Answer:
         try:
             limit = self.body_limit(head)
         except UnsupportedMediaType as error:
@@ -203,14 +210,14 @@ class Endpoint:
             return FULL
         return broker
 
-    def body_limit(self, head: Head) -> int:
+    def body_limit(self, head: Head | PlainHead) -> int:
         """Most bytes of this request's body. Raises `UnsupportedMediaType`."""
         batch = http.mode(head.fields.get(b"content-type")) == "batch"
         return self.limits.max_batch_bytes if batch else self.limits.max_event_bytes
 
     # ── after the body ───────────────────────────────────────────────────────────────────────
 
-    def accept(self, broker: Accepting, head: Head, body: bytes, done: Waiting) -> int | Answer:
+    def accept(self, broker: Accepting, head: Head | PlainHead, body: bytes, done: Waiting) -> int | Answer:
         """Give the events of a request to their broker: how many there are, or the answer due at once.
 
         `done` (for a transfer `done.answered`) is called later, and only if it was a number. The gateway may have begun
@@ -225,7 +232,10 @@ class Endpoint:
                 broker.door.take(broker.peer, head.fields, body, done.answered)
                 self.in_hand.requests += 1
                 return 0  # what becomes of each event is for the peer's verdicts to say
-            events = http.decode(head.headers, body, self._wire_limits)
+            if head.attributes is None:
+                events = http.decode(head.headers, body, self._wire_limits)
+            else:
+                events = [http.plain(head.attributes, body, head.passed, self._wire_limits)]
             if not events:
                 return Answer(202)  # an empty batch is valid, and there is nothing to wait for
             broker.accept(events, done)

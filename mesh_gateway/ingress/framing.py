@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 import httptools
 
@@ -62,6 +63,8 @@ class Head:
     chunked: bool
     expects: bytes | None
     """What the sender waits for before it sends the body; HTTP/1.0 cannot."""
+    attributes: ClassVar[None] = None
+    """Those of the event are still in `headers`. A native part's `PlainHead` has read them already."""
 
 
 class Malformed(Exception):

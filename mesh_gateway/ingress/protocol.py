@@ -14,8 +14,9 @@ side is closed, and what still comes is read and thrown away for a short while.
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from mesh_gateway import native
 from mesh_gateway.errors import MeshError
 from mesh_gateway.ingress.bodies import ChunkedBody, SizedBody
 from mesh_gateway.ingress.endpoint import FULL, STOPPING, Accepting, Endpoint, not_stored
@@ -29,6 +30,12 @@ from mesh_gateway.ingress.responses import (
     render,
     unavailable,
 )
+
+if TYPE_CHECKING:
+    from mesh_gateway_native.requests import PlainHead
+
+plain_head = native.PARTS.plain_head
+"""The usual request's head, read by a native part; None where there is none."""
 
 LINGER_SECONDS = 2.0
 """How long a client may go on sending after it was refused: a round trip, generously. Also how long
@@ -135,7 +142,7 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._at = 0
         """Where in the buffer the next unread byte is."""
-        self._head: Head | None = None
+        self._head: Head | PlainHead | None = None
         self._broker: Accepting
         self._body: SizedBody | ChunkedBody | None = None
         self._held = 0
@@ -226,17 +233,28 @@ class Connection(asyncio.Protocol):
 
     def _read_head(self) -> bool:
         buffer = self._buffer
+        endpoint = self._endpoint
+        limits = endpoint.limits
+        if plain_head is not None and self._state == _IDLE:
+            # Once for each head: of one that comes in many pieces not every piece is worth a look from the start.
+            plain = plain_head(buffer, self._at, endpoint.plain_bytes, limits.max_headers)
+            if plain is not None:
+                return self._begin(plain, plain.end)
         # One empty line before a request is tolerated (RFC 9112, 2.2).
         start = self._at + 2 if buffer.startswith(b"\r\n", self._at) else self._at
         end = buffer.find(b"\r\n\r\n", start) + 4
-        limits = self._endpoint.limits
         if end < 4 or end - start > limits.max_headers_bytes:
             check_start(buffer[start:], limits)
             if self._state == _IDLE:
                 self._state = _HEAD
                 self._wait_for_client(limits.header_timeout)
             return False
-        head = self._head = read_head(buffer[start:end], limits)
+        return self._begin(read_head(buffer[start:end], limits), end)
+
+    def _begin(self, head: Head | PlainHead, end: int) -> bool:
+        """A head has been read; what follows it begins at `end`."""
+        buffer = self._buffer
+        self._head = head
         self._at = end
         broker = self._endpoint.route(head, self._names)
         if isinstance(broker, Answer):
@@ -249,7 +267,7 @@ class Connection(asyncio.Protocol):
         self._at = end + head.length
         return self._dispatch(buffer[end : self._at])
 
-    def _begin_body(self, head: Head) -> None:
+    def _begin_body(self, head: Head | PlainHead) -> None:
         if head.chunked:
             self._body = ChunkedBody(self._endpoint.body_limit(head))
         else:

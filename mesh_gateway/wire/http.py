@@ -120,6 +120,12 @@ def decode(headers: Headers, body: bytes, limits: Limits) -> list[Event]:
     return [_with_headers(event, passed) for event in events] if passed else events
 
 
+def plain(attributes: dict[str, str], body: bytes, passed: dict[str, str] | None, limits: Limits) -> Event:
+    """The event of a binary request whose head a native part has read. Raises `EventTooLarge`."""
+    _check_size(len(body), limits.max_event_bytes)
+    return Event(attributes, body or None, None, passed)
+
+
 def _binary(
     raw: dict[str, bytes],
     faults: list[str],

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import apsw
 
+from mesh_gateway import native
 from tests.bench.processes import ROOT, server_pid
 
 LIBRARIES = ("uvloop", "httptools", "msgspec", "aiokafka", "pamqp", "botocore")
@@ -25,11 +26,10 @@ def line() -> str:
     """One line for a table's head."""
     python = f"CPython {platform.python_version()} ({build()})"
     libraries = [f"{name} {version(name)}" for name in LIBRARIES]
-    native = os.environ.get("MESH_NATIVE")
     return ", ".join(
         [
             python,
-            *([f"MESH_NATIVE={native}"] if native else []),
+            str(native.PARTS),
             *libraries,
             f"SQLite {apsw.sqlite_lib_version()}",
             *servers(),

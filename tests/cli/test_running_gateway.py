@@ -50,6 +50,13 @@ def test_status_speaks_knatives_condition_words(run):
     assert line_of(result.stdout, "shop/returns")[1] == "Unknown"
 
 
+@pytest.mark.parametrize(("native", "shown"), [("9.9", "native parts 9.9"), (None, "native parts none")])
+def test_status_says_whether_native_parts_are_used(run, gateway, native: str | None, shown: str):
+    gateway.answers["GET", "/api/v1/status"] = (200, {**STATUS, "native": native})
+
+    assert shown in run("status").stdout.splitlines()[0]
+
+
 def test_status_shows_how_channels_differ_from_their_documents(run):
     assert line_of(run("status").stdout, "partitions")[:5] == [
         "shop/other",

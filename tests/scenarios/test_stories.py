@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mesh_gateway import native
 from tests.harness import (
     HANG,
     Answer,
@@ -384,9 +385,11 @@ async def test_what_runs_beside_the_way_of_events_is_seen_in_the_metrics(tmp_pat
 async def test_ready_is_said_within_the_line_that_carries_the_addresses(tmp_path: Path):
     gateway = embedded(BROKER, tmp_path)
     async with running(gateway):
+        status = await gateway.status()
         await gateway.terminate()
 
     ready = next(json.loads(line) for line in gateway.log.read_text().splitlines() if '"ready"' in line)
+    assert ready["native"] == status["native"] == native.PARTS.version
     assert ready["ingress"] == gateway.url
     assert ready["transports"] == {"embedded": "up"}
 

@@ -1,0 +1,38 @@
+"""Mutants of usual input through every native part, for a build with a sanitizer, which ends the process at a stray byte.
+
+python -m tests.native.fuzz SEED COUNT
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+
+from mesh_gateway_native import requests as native_requests
+from tests.native import requests as usual
+
+
+def requests(chance: random.Random) -> None:
+    """One buffer, from anywhere in it on, within any limits."""
+    raw = usual.mutant(chance)
+    at = chance.choice((0, 0, chance.randint(-2, len(raw) + 2)))
+    native_requests.plain_head(
+        raw, at, chance.choice((8_192, chance.randrange(400))), chance.choice((100, 3))
+    )
+    native_requests.plain_head(raw[: chance.randrange(len(raw) + 1)], 0, 8_192, 100)
+
+
+def run(chance: random.Random, count: int) -> None:
+    """So many of each."""
+    for _ in range(count):
+        requests(chance)
+
+
+def main(seed: int, count: int) -> None:
+    print(native_requests.__file__)
+    assert all(native_requests.plain_head(raw, 0, 8_192, 100) for raw in usual.USUAL)
+    run(random.Random(seed), count)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
