@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from mesh_gateway import __version__
+from mesh_gateway import __version__, native
 from mesh_gateway.delivery import tls
 from mesh_gateway.delivery.connection import Exchange, Response
 from mesh_gateway.delivery.pool import Pool
@@ -24,6 +24,9 @@ from mesh_gateway.delivery.sink import ACCEPTED, Accepted, Ended, Outcome, Refus
 from mesh_gateway.errors import EventError
 from mesh_gateway.event import Event
 from mesh_gateway.wire import http, json
+
+binary_request = native.PARTS.binary_request
+"""The usual event's request, written by a native part; None where there is none."""
 
 SKIP = frozenset({TTL})
 """Attributes that never leave the gateway."""
@@ -99,8 +102,14 @@ class HttpSink:
 
     def request(self, event: Event) -> bytes:
         """The bytes of one attempt."""
-        data = event.data or b""
         if self._settings.format == "binary":
+            if binary_request is not None:
+                written = binary_request(
+                    self._head, event.attributes, event.headers, TTL, event.data, MAX_BINARY_HEAD
+                )
+                if written is not None:
+                    return written
+            data = event.data or b""
             lines = http.binary_head(event, SKIP)
             if len(lines) <= MAX_BINARY_HEAD:
                 return b"%b%bcontent-length: %d\r\n\r\n%b" % (self._head, lines, len(data), data)

@@ -1,6 +1,7 @@
-"""What every part asks of bytes and text; inlined, so that a part is one file to load."""
+"""What parts ask of bytes and text; inlined, so that a part is one file to load."""
 
 cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
     str PyUnicode_New(Py_ssize_t size, Py_UCS4 most)
     unsigned char *PyUnicode_1BYTE_DATA(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +11,8 @@ from email.utils import format_datetime
 
 import pytest
 
+from mesh_gateway import native
+from mesh_gateway.delivery import http
 from mesh_gateway.delivery.connection import MAX_HEAD_BYTES, MAX_PIECES, Response
 from mesh_gateway.delivery.http import HttpSettings, HttpSink, retry_after
 from mesh_gateway.delivery.pool import IDLE
@@ -20,6 +22,17 @@ from mesh_gateway.event import Event
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 EVENT = Event.new(type="t", source="/s", id="1", data=b'{"a":1}', datacontenttype="application/json")
+
+
+@pytest.fixture(scope="module", autouse=True, params=["native", "python"])
+def _writing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Requests written by the native part where it can, and then all of them in Python."""
+    if request.param == "native" and native.PARTS.binary_request is None:
+        pytest.skip(str(native.PARTS))
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "python":
+            patch.setattr(http, "binary_request", None)
+        yield
 
 
 class Server:

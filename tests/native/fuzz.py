@@ -8,7 +8,9 @@ from __future__ import annotations
 import random
 import sys
 
+from mesh_gateway_native import deliveries as native_deliveries
 from mesh_gateway_native import requests as native_requests
+from tests.native import deliveries
 from tests.native import requests as usual
 
 
@@ -22,15 +24,27 @@ def requests(chance: random.Random) -> None:
     native_requests.plain_head(raw[: chance.randrange(len(raw) + 1)], 0, 8_192, 100)
 
 
+def deliver(chance: random.Random) -> None:
+    """One event, with any limit."""
+    event = deliveries.event(chance)
+    most = chance.choice((8_192, chance.randrange(400)))
+    native_deliveries.binary_request(
+        deliveries.FIRST, event.attributes, event.headers, "tenant", event.data, most
+    )
+
+
 def run(chance: random.Random, count: int) -> None:
     """So many of each."""
     for _ in range(count):
         requests(chance)
+        deliver(chance)
 
 
 def main(seed: int, count: int) -> None:
     print(native_requests.__file__)
     assert all(native_requests.plain_head(raw, 0, 8_192, 100) for raw in usual.USUAL)
+    event = deliveries.USUAL_EVENT
+    assert native_deliveries.binary_request(b"", event.attributes, event.headers, "", event.data, 8_192)
     run(random.Random(seed), count)
 
 

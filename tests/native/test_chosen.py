@@ -25,7 +25,7 @@ buildable = (
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a wheel of this name looks installed, whatever else is."""
-    for name in ("mesh_gateway_native", "mesh_gateway_native.requests"):
+    for name in ("mesh_gateway_native", "mesh_gateway_native.requests", "mesh_gateway_native.deliveries"):
         monkeypatch.setitem(sys.modules, name, sys)  # so that what is there at the end is taken away
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(tmp_path)
@@ -33,6 +33,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package.mkdir()
     (package / "__init__.py").write_text(f'__version__ = "9.9"\nINTERFACE = {native.INTERFACE}\n')
     (package / "requests.py").write_text("def plain_head(*_): ...\n")
+    (package / "deliveries.py").write_text("def binary_request(*_): ...\n")
     return package
 
 
@@ -50,7 +51,7 @@ def test_where_they_can_be_built_ci_has_them():
 def test_they_are_used_where_they_are_installed():
     parts = native.chosen({})
 
-    assert parts.plain_head is not None
+    assert None not in (parts.plain_head, parts.binary_request)
     assert str(parts) == f"native parts {parts.version}"
 
 
