@@ -55,7 +55,8 @@ def show(whole: Mapping[str, Any]) -> None:
     )
     for condition in whole.get("conditions", ()):
         if condition["status"] == "False":
-            click.echo(f"{condition['type']}=False {condition['reason']}: {clean(condition['message'])}\n")
+            message = "\n  ".join(clean(line) for line in condition["message"].splitlines())
+            click.echo(f"{condition['type']}=False {condition['reason']}: {message}\n")
     table(("transport", "kind", "up", "detail"), [transport(one) for one in whole["transports"]])
     drifts = [drift(one, found) for one in whole["transports"] for found in one["drift"]]
     if drifts:

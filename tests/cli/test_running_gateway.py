@@ -67,6 +67,25 @@ def test_status_shows_how_channels_differ_from_their_documents(run):
     ]
 
 
+def test_status_gives_each_fault_of_refused_documents_a_line(run, gateway):
+    faults = ["mesh.yaml:10:1 MG010 error spec.subscriber: is missing", "mesh.yaml:11:11 MG020 error \x1b[2J"]
+    refused = {
+        "type": "Configured",
+        "status": "False",
+        "reason": "ReloadRefused",
+        "message": "\n".join(faults),
+    }
+    gateway.answers["GET", "/api/v1/status"] = (200, {**STATUS, "conditions": [refused]})
+
+    lines = run("status").stdout.splitlines()
+
+    assert lines[2:5] == [
+        f"Configured=False ReloadRefused: {faults[0]}",
+        "  mesh.yaml:11:11 MG020 error \ufffd[2J",
+        "",
+    ]
+
+
 @pytest.mark.parametrize("form", ["json", "jsonl", "yaml"])
 def test_status_for_programs_is_the_gateways_own_document(run, form: str):
     assert yaml.safe_load(run("status", "-o", form).stdout) == STATUS
