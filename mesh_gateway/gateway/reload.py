@@ -190,7 +190,9 @@ def _refuse(waiting: Iterable[asyncio.Future[Outcome]], why: str) -> None:
 def refuse_restarts(plan: Plan) -> None:
     """Raises `CannotReload` when something of a plan needs a new process: then nothing of it is applied."""
     needed = [
-        f"{change.title}: {', '.join(change.what)}" for change in plan.changes if change.effect == "restart"
+        f"{change.title}: {', '.join(change.restarting)}"
+        for change in plan.changes
+        if change.effect == "restart"
     ]
     if needed:
         raise CannotReload(

@@ -66,6 +66,20 @@ CHANGED: Mapping[tuple[Noun, str], Effect] = {
 }
 """What a changed field does; what is not listed here resets."""
 
+SPELT: Mapping[tuple[Noun, str], str] = {
+    ("gateway", "drain_timeout"): "drainTimeout",
+    ("gateway", "max_hops"): "maxHops",
+    ("gateway", "state_directory"): "state.directory",
+    ("triggers", "destination"): "subscriber",
+    ("triggers", "filter_attributes"): "filter",
+    ("triggers", "window_events"): "window",
+    ("triggers", "window_bytes"): "window",
+    ("relays", "destination"): "to",
+    ("relays", "broker"): "from",
+    ("relays", "rate"): "rateLimit",
+}
+"""How documents spell a field that has another name in the spec."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -84,6 +98,19 @@ class Change:
         """`Trigger shop/billing`."""
         return f"{TITLES[self.noun]} {self.name}"
 
+    @property
+    def spelt(self) -> tuple[str, ...]:
+        """The fields of a changed object, as documents spell them."""
+        return self._as_documents(self.what)
+
+    @property
+    def restarting(self) -> tuple[str, ...]:
+        """Those of them that need a new process."""
+        return self._as_documents(name for name in self.what if CHANGED.get((self.noun, name)) == "restart")
+
+    def _as_documents(self, names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(SPELT.get((self.noun, name), name) for name in names))
+
     def document(self) -> dict[str, Any]:
         """As JSON, without values."""
         return {
@@ -91,7 +118,7 @@ class Change:
             "name": self.name,
             "how": self.how,
             "effect": self.effect,
-            "what": list(self.what),
+            "what": list(self.spelt),
         }
 
 

@@ -159,12 +159,17 @@ async def test_what_cannot_be_made_is_refused_and_asked_for_again_it_is_tried_ag
 async def test_what_needs_a_new_process_is_refused_as_a_whole():
     documents = Documents()
     async with reloading(documents) as reloader:
-        documents.spec = replace(with_triggers("a"), cluster="other", state_directory=Path("elsewhere"))
+        documents.spec = replace(
+            with_triggers("a"), cluster="other", drain_timeout=1.0, state_directory=Path("elsewhere")
+        )
 
         outcome = await told(reloader)
 
     assert outcome.result == "refused"
-    assert "needs a restart of the gateway: Gateway mesh-gateway: cluster, state_directory" in outcome.reason
+    assert (
+        "needs a restart of the gateway: Gateway mesh-gateway: cluster, state.directory. Nothing"
+        in outcome.reason
+    )
     assert documents.applied == []
 
 

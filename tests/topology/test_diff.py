@@ -83,6 +83,27 @@ def test_an_edit_is_one_change_with_its_effect(old: str, new: str, noun: str, wh
     assert apply(before, diff(before, after)) == after
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "spelt", "restarting"),
+    [
+        ("cluster: eu", "cluster: eu, drainTimeout: PT5S", ("drainTimeout",), ()),
+        ("cluster: eu", "cluster: us, drainTimeout: PT5S", ("cluster", "drainTimeout"), ("cluster",)),
+        ("cluster: eu", "cluster: eu, state: {directory: s}", ("state.directory",), ("state.directory",)),
+        ("http://billing/", "http://billing/v2", ("subscriber",), ()),
+        (to_billing(), to_billing("filter: {attributes: {type: a}}"), ("filter",), ()),
+        ("annotations: {}", "annotations: {mesh-gateway.dev/window: '5, 1MiB'}", ("window",), ()),
+        ("from: orders", "rateLimit: {eventsPerSecond: 5}, from: audit", ("from", "rateLimit"), ()),
+    ],
+)
+def test_a_change_names_its_fields_as_documents_spell_them(
+    old: str, new: str, spelt: tuple[str, ...], restarting: tuple[str, ...]
+):
+    (change,) = diff(*edited(old, new)).changes
+
+    assert (change.spelt, change.restarting) == (spelt, restarting)
+    assert change.document()["what"] == list(spelt)
+
+
 def test_a_start_counts_only_for_a_subscription_that_does_not_exist_yet():
     dedicated = "annotations: {mesh-gateway.dev/read: dedicated}"
     early = "annotations: {mesh-gateway.dev/read: dedicated, mesh-gateway.dev/start: earliest}"
