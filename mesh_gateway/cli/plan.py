@@ -40,7 +40,7 @@ def command(
 ) -> None:  # fmt: skip
     """Show what a change would do to a gateway, before it is done.
 
-    They are compared with what the gateway at --admin serves, or with the files of --against. Effects
+    The documents are compared with what the gateway at --admin serves, or with the files of --against. Effects
     are none, hot (at once, nothing is interrupted), drain (what is under way ends as it began),
     rejoin group (a subscription is closed and opened anew), reset (connections are closed and opened
     anew, or events stay behind in another channel) and restart (a reload refuses it). The exit code
