@@ -27,8 +27,8 @@ Examples:
   mesh-gateway probe                                   # embedded, kill -9 and SIGTERM, half a minute
   mesh-gateway probe --faults all --seconds 120 --history ./run
   mesh-gateway probe -f kafka.yaml                     # the same over the Transport in that file
-  mesh-gateway probe documents shop/orders --host 10.0.0.5 > probe.yaml     # for a gateway of your own
-  mesh-gateway probe --broker http://10.0.0.7:8080/shop/orders --listen 0.0.0.0 --fault 'restart=docker restart mesh'
+  mesh-gateway probe documents shop/probe --host 10.0.0.5 > probe.yaml     # for a gateway of your own
+  mesh-gateway probe --broker http://10.0.0.7:8080/shop/probe --listen 0.0.0.0 --fault 'restart=docker restart mesh'
   mesh-gateway probe check ./run                       # judge a history again
 """
 

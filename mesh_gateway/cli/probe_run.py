@@ -97,7 +97,7 @@ def own_run(
             [*map(Path, files), mesh], directory / "state", directory / "gateway.log", ingress, admin, history,
             lambda epoch: gateway_documents(plan, transport, epoch), gateway or COMMAND,
         )  # fmt: skip
-        tell(plan, directory)
+        tell(plan, directory, commands)
         asyncio.run(run(plan, directory, history, own=own, read_rest=rest, commands=commands, say=notice))
     return judge(directory)
 
@@ -108,14 +108,14 @@ def users_run(plan: Plan, directory: Path, commands: dict[str, str]) -> Verdict:
     from mesh_gateway.testing.probe.run import run
 
     with History(directory, "nemesis") as history:
-        tell(plan, directory)
+        tell(plan, directory, commands)
         asyncio.run(run(plan, directory, history, commands=commands, say=notice))
     return judge(directory)
 
 
-def tell(plan: Plan, directory: Path) -> None:
+def tell(plan: Plan, directory: Path, commands: dict[str, str]) -> None:
     """Say what can be told before the run."""
-    hurt = ", ".join(plan.faults) or "none of its own"
+    hurt = ", ".join((*plan.faults, *commands)) or "none"
     notice(f"seed {plan.seed}, {plan.rate:.0f} events a second, faults: {hurt}; history in {directory}")
 
 

@@ -22,11 +22,14 @@ def test_a_port_that_is_taken_is_named(run: Run, tmp_path: Path):
             "http://127.0.0.1:1/a/b",
             "--port",
             str(port),
+            "--fault",
+            "restart=true",
             "--history",
             str(tmp_path / "h"),
         )
 
     assert result.exit_code == 1
+    assert "faults: restart;" in result.stderr
     assert f"the sink steady cannot listen on 127.0.0.1:{port}" in result.stderr
     assert "Traceback" not in result.stderr
 
