@@ -38,6 +38,28 @@ def test_nothing_checked_is_never_a_pass():
     assert "only 0 events came to their end at a; 1 are needed" in found.invalid
 
 
+def test_where_nothing_was_acknowledged_it_says_what_the_senders_heard():
+    story = Story(own=False, broker="http://h/a/b")
+    story.invoke(E1, "1", "x", "s1", "k1", 1)
+    story.line("fail", "s1", ev=E1, att="1", code=0, why="nobody listened: connection refused")
+
+    found = verdict(whole(story).facts())
+
+    assert found.invalid[0] == (
+        "no event was acknowledged; most requests ended with: nobody listened: connection refused; "
+        "is a Broker served at http://h/a/b?"
+    )
+
+
+def test_without_a_word_from_the_gateway_a_status_is_what_they_heard():
+    story = Story()
+    story.send(said="fail")
+
+    found = verdict(whole(story).facts())
+
+    assert "no event was acknowledged; most requests ended with: status 400" in found.invalid
+
+
 def test_an_anomaly_is_one_even_in_a_run_that_would_not_count():
     story = Story(faults=("kill",))
     story.send()

@@ -91,6 +91,9 @@ def counts(facts: Facts) -> dict[str, Any]:
 
 
 def _lacking(facts: Facts) -> Iterator[str]:
+    if heard := _unheard(facts):
+        where = "" if facts.plan.own else f"; is a Broker served at {facts.plan.broker}?"
+        yield f"no event was acknowledged; most requests ended with: {heard}{where}"
     ended = ends(facts)
     for trigger in facts.triggers.values():
         if ended[trigger.name] < trigger.least:
@@ -108,6 +111,19 @@ def _lacking(facts: Facts) -> Iterator[str]:
         yield "what is left on the transport was not read"
     if not facts.of["quiesce"]:
         yield "the run was cut off before everything had come to its end"
+
+
+def _unheard(facts: Facts) -> str:
+    """What senders heard most often, where none of them heard 202; else empty."""
+    if any(sent.acknowledged for sent in facts.sent.values()):
+        return ""
+    tries = (one for sent in facts.sent.values() for some in sent.attempts.values() for one in some)
+    heard = Counter(
+        str(one.outcome.get("why") or f"status {one.outcome['code']}")
+        for one in tries
+        if one.outcome is not None
+    )
+    return heard.most_common(1)[0][0] if heard else ""
 
 
 def bit(facts: Facts, window: Window) -> bool:
