@@ -81,7 +81,7 @@ def _show_anomalies(judged: Verdict, directory: Path) -> None:
             click.echo(f"    {line['_at']} t={line['t']} {clean(told)}")
     if len(judged.anomalies) > len(shown):
         click.echo(
-            f"… and {len(judged.anomalies) - len(shown)} more; all of them: probe check {directory} -o json"
+            f"… and {len(judged.anomalies) - len(shown)} more; all of them: mesh-gateway probe check {directory} -o json"
         )
 
 

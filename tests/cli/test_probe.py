@@ -128,6 +128,17 @@ def test_an_anomaly_is_shown_with_the_lines_that_prove_it(run: Run, tmp_path: Pa
     assert [line["op"] for line in document["anomalies"][0]["lines"]] == ["invoke", "ok", "recv", "answer"]
 
 
+def test_of_many_anomalies_some_are_shown_and_the_command_for_all_of_them(run: Run, tmp_path: Path):
+    story = Story()
+    for number in range(1, 8):
+        story.send(f"s1/k0/{number}")
+
+    table = run("probe", "check", str(kept(story, tmp_path)))
+
+    assert table.stdout.count("LOST: ") == 5
+    assert f"… and 2 more; all of them: mesh-gateway probe check {tmp_path} -o json" in table.stdout
+
+
 def test_a_folder_without_a_history_is_no_verdict(run: Run, tmp_path: Path):
     result = run("probe", "check", str(tmp_path))
 
