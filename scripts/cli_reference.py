@@ -33,6 +33,7 @@ CODES = {
     Exit.USAGE: "the command line makes no sense",
     Exit.PROVES_NOTHING: "`plan`: there are changes; `probe`: no anomaly, and the run proves nothing",
     Exit.UNREACHABLE: "the gateway cannot be reached",
+    Exit.UNTRUSTED_STORE: "`run`, `dev`: the store cannot be trusted any more; started again, it reads what is really on the disk",
     Exit.BAD_CONFIGURATION: "the documents cannot be served, or an address is taken",
 }
 

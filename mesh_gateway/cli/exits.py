@@ -1,4 +1,4 @@
-"""With which code the process ends, and the errors that carry one (78 and 69 are those of sysexits.h)."""
+"""With which code the process ends, and the errors that carry one (69, 74 and 78 are those of sysexits.h)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class Exit(IntEnum):
     """Of `probe` alone: the run was without an anomaly, and does not count."""
     UNREACHABLE = 69
     """Nobody answers at that address, or not as a gateway does."""
+    UNTRUSTED_STORE = 74
+    """Of `run` and `dev`: a sync has failed, or the store is damaged."""
     BAD_CONFIGURATION = 78
 
 

@@ -114,7 +114,7 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 ok, 1 check failed, 2 usage, 3 plan has changes or probe proves nothing, 69 gateway unreachable, 78 bad configuration.",
+    epilog="Exit codes: 0 ok, 1 check failed, 2 usage, 3 plan has changes or probe proves nothing, 69 gateway unreachable, 74 store not to be trusted, 78 bad configuration.",
 )
 @click.version_option(__version__, prog_name="mesh-gateway", message="%(prog)s %(version)s")
 def cli() -> None:
