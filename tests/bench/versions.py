@@ -34,7 +34,7 @@ def line() -> str:
             f"SQLite {apsw.sqlite_lib_version()}",
             *servers(),
             *go(),
-            f"Linux {platform.release()}",
+            f"Linux {platform.release().partition('-')[0]}",
             f"{cpu()}, {os.cpu_count()} cores",
         ]
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.scale import scaled
 from tests.harness import (
     PRODUCERS,
     Answer,
@@ -21,6 +22,11 @@ from tests.harness import (
     running,
 )
 from tests.transports import ON_MAIN, Backing, Mesh
+
+KILLS = scaled(2, 4)
+"""Of a gateway."""
+
+SERVER_KILLS = scaled(2, 3)
 
 OUTAGE = 3.0
 """Seconds for which a connection loses what the server says: everything that is under way meets it."""
@@ -83,7 +89,7 @@ async def test_a_gateway_that_is_killed_loses_nothing(mesh: Mesh):
     async with Subscriber(answer) as subscriber:
         gateway = mesh(documents(subscriber.url))
         async with load(gateway) as producers:
-            for _ in range(4):
+            for _ in range(KILLS):
                 async with running(gateway):
                     await acknowledged_more(producers)
                     await asyncio.sleep(0.3 * chance.random())
@@ -102,7 +108,7 @@ async def test_a_server_that_is_killed_under_load_loses_nothing(mesh: Mesh):
         async with running(gateway):
             await remembers_its_channels(mesh.backing)
             async with load(gateway) as producers:
-                for _ in range(3):
+                for _ in range(SERVER_KILLS):
                     await acknowledged_more(producers)
                     await mesh.backing.service("kill")
                     await mesh.backing.service("start")
