@@ -12,6 +12,7 @@ import structlog
 
 from mesh_gateway.delivery.sink import Ended, Outcome, Retry, Sink
 from mesh_gateway.event import Event
+from mesh_gateway.gateway.supervise import summary
 
 log = structlog.get_logger("mesh_gateway.trigger")
 
@@ -68,9 +69,4 @@ class Contained:
         """Once: what it means for each event is told with its retries and dead letter."""
         if not self._told:
             self._told = True
-            log.error(
-                "a sink has failed",
-                sink=self.address,
-                error=f"{type(error).__name__}: {error}",
-                exc_info=error,
-            )
+            log.error("a sink has failed", sink=self.address, error=summary(error), exc_info=error)
