@@ -27,9 +27,11 @@ def command(
     is in memory, gone at the end, unless --state keeps it. The files are watched: a change of them is
     served as soon as it is saved, and one that cannot be served is said and changes nothing.
     """
-    from mesh_gateway.gateway.run import Documents, Hangups, nothing_to_read, serve
+    from mesh_gateway.gateway.signals import Hangups
 
     hangups = Hangups()
+    from mesh_gateway.gateway.documents import Documents, nothing_to_read
+    from mesh_gateway.gateway.run import serve
     from mesh_gateway.topology.dev import dev_spec, with_display
     from mesh_gateway.transport.plugins import load_plugins
 

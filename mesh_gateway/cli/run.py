@@ -24,10 +24,12 @@ def command(
     is under way; a second one ends at once. The exit code is 74 if the store cannot be trusted any
     more. Without -f, mesh.yaml is served. SIGHUP reads the files again, as reload does.
     """
-    from mesh_gateway.gateway.run import Documents, Hangups, serve
+    from mesh_gateway.gateway.signals import Hangups
 
     hangups = Hangups()
     from mesh_gateway.cli.reading import Reading
+    from mesh_gateway.gateway.documents import Documents
+    from mesh_gateway.gateway.run import serve
     from mesh_gateway.transport.plugins import load_plugins
 
     plugins = load_plugins()

@@ -473,10 +473,11 @@ def test_init_does_not_overwrite_unless_forced(run, mesh: Path):
 def served(monkeypatch: pytest.MonkeyPatch) -> list[GatewaySpec]:
     """What `run` and `dev` would serve; serving ends at once with exit code 5."""
     from mesh_gateway.gateway import run as process
+    from mesh_gateway.gateway.documents import Documents
 
     specs: list[GatewaySpec] = []
 
-    def serve(documents: process.Documents, plugins: object, **more: object) -> int:
+    def serve(documents: Documents, plugins: object, **more: object) -> int:
         specs.append(documents.spec)
         return 5
 

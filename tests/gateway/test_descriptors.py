@@ -10,7 +10,7 @@ import pytest
 
 from mesh_gateway.gateway import descriptors
 from mesh_gateway.gateway.descriptors import within
-from mesh_gateway.gateway.run import Documents, within_limits
+from mesh_gateway.gateway.documents import Documents, within_limits
 from mesh_gateway.topology.spec import GatewaySpec, IngressSpec
 
 
