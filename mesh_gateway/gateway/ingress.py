@@ -18,18 +18,23 @@ from mesh_gateway.wire.http import Limits
 
 
 class Ingress:
-    """The data listener. `open`, `serve` and `take_over` have one owner."""
+    """The data listener. `open`, `begin`, `serve` and `take_over` have one owner."""
 
-    def __init__(self, counters: IngressCounters, ready: Callable[[], bool]) -> None:
+    def __init__(self, counters: IngressCounters, ready: Callable[[], bool], *, shared: bool = False) -> None:
+        """`shared`: other processes listen on the same port."""
         self.url = ""
         self._counters = counters
         self._ready = ready
+        self._shared = shared
         self._endpoint: Endpoint
         self._listener: Listener
         self._spec: IngressSpec
 
     async def open(self, parts: Parts, before: Ingress | None = None) -> None:
-        """Listen for what these parts serve; on the socket of `before` where the address is the same. Raises `CannotListen`."""
+        """Listen for what these parts serve; on the socket of `before` where the address is the same. Raises `CannotListen`.
+
+        Where the port is shared, nobody can connect before `begin`, unless somebody could `before`.
+        """
         spec = self._spec = parts.spec.ingress
         self._endpoint = Endpoint(
             brokers_of(parts),
@@ -43,11 +48,22 @@ class Ingress:
         self._listener = Listener(self._endpoint)
         try:
             handed = before._listener.handed_over() if before is not None and before.is_at(spec) else []
-            port = await self._listener.open(spec.host, spec.port, tls=context, doors=handed)
+            port = await self._listener.open(
+                spec.host,
+                spec.port,
+                tls=context,
+                reuse_port=self._shared,
+                doors=handed,
+                later=self._shared and before is None,
+            )
         except OSError as error:
             await self._listener.close()
             raise CannotListen(cannot_listen(spec.host, spec.port, "--ingress", error)) from error
         self.url = f"{'https' if context else 'http'}://{shown(spec.host)}:{port}"
+
+    async def begin(self) -> None:
+        """As `Listener.begin`."""
+        await self._listener.begin()
 
     def is_at(self, spec: IngressSpec) -> bool:
         """Whether its address is that of these documents."""
@@ -78,6 +94,31 @@ class Ingress:
     async def close(self) -> None:
         """As `Listener.close`."""
         await self._listener.close()
+
+
+class NoIngress(Ingress):
+    """In place of the data listener of a process that nobody can send to."""
+
+    async def open(self, parts: Parts, before: Ingress | None = None) -> None:
+        pass
+
+    async def begin(self) -> None:
+        pass
+
+    def can_serve(self, spec: IngressSpec) -> bool:
+        return True
+
+    def serve(self, parts: Parts) -> None:
+        pass
+
+    async def drain(self, *, handed_over: bool = False) -> None:
+        pass
+
+    async def closed(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
 
 
 def brokers_of(parts: Parts) -> dict[str, Any]:

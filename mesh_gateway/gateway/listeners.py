@@ -6,13 +6,14 @@ The same port goes from the old listener to the new one with its socket, so that
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mesh_gateway.gateway.addresses import CannotListen
 from mesh_gateway.gateway.admin.listener import Admin
-from mesh_gateway.gateway.ingress import Ingress
+from mesh_gateway.gateway.ingress import Ingress, NoIngress
 from mesh_gateway.gateway.parts import Parts
 from mesh_gateway.gateway.supervise import Part, supervise
 from mesh_gateway.ingress.limits import IngressCounters
@@ -20,6 +21,25 @@ from mesh_gateway.topology.spec import AdminSpec
 
 if TYPE_CHECKING:
     from mesh_gateway.gateway.admin.gateway import Gateway
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a process stands: by itself, or as one of several workers on one port."""
+
+    ingress: Literal["own", "shared", "none"] = "own"
+    """`shared`: other processes listen on the same port, and this one begins to when it can store events. `none`: nobody
+    can send to it."""
+    admin: socket.socket | None = None
+    """A listening socket for the admin API, in place of the address that the documents name."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether it has nobody above it: signals and documents are its own."""
+        return self.ingress == "own"
+
+
+BY_ITSELF = Place()
 
 
 @dataclass(slots=True)
@@ -33,9 +53,10 @@ class Opened:
 class Listeners:
     """Both listeners of a process. Each method has one caller at a time; `change` is all at once."""
 
-    def __init__(self, gateway: Gateway, counters: IngressCounters) -> None:
+    def __init__(self, gateway: Gateway, counters: IngressCounters, place: Place = BY_ITSELF) -> None:
         self._gateway = gateway
         self._counters = counters
+        self._place = place
         self._ingress: Ingress
         self._admin: Admin
         self._token: str | None = None
@@ -51,7 +72,7 @@ class Listeners:
         """Listen. Raises `CannotListen`."""
         opened = Opened()
         try:
-            self._ingress = Ingress(self._counters, lambda: self._gateway.ready)
+            self._ingress = self._new_ingress()
             await self._ingress.open(parts)
             opened.ingress = self._ingress
             self._admin = self._new_admin(parts.spec.admin)
@@ -59,13 +80,24 @@ class Listeners:
             await self.forget(opened)
             raise
 
+    def _new_ingress(self) -> Ingress:
+        make = NoIngress if self._place.ingress == "none" else Ingress
+        return make(self._counters, lambda: self._gateway.ready, shared=self._place.ingress == "shared")
+
     def _new_admin(self, spec: AdminSpec) -> Admin:
-        from mesh_gateway.gateway.admin.application import application
+        from mesh_gateway.gateway.admin.application import application, resources_of
 
         self._token = None if spec.token is None else spec.token.value
-        made = Admin(application(self._gateway, lambda: self._token))
-        made.open(spec)
+        made = Admin(application(resources_of(self._gateway), lambda: self._token))
+        if self._place.admin is None:
+            made.open(spec)
+        else:
+            made.take(spec, self._place.admin)
         return made
+
+    async def begin(self) -> None:
+        """Let clients connect, where they cannot since `open`."""
+        await self._ingress.begin()
 
     async def run(self) -> None:
         """Answer at the admin listener, also at one that takes its place, until `stop`."""
@@ -80,7 +112,7 @@ class Listeners:
         opened = Opened()
         try:
             if not self._ingress.can_serve(parts.spec.ingress):
-                ingress = Ingress(self._counters, lambda: self._gateway.ready)
+                ingress = self._new_ingress()
                 await ingress.open(parts, self._ingress)
                 opened.ingress = ingress
             if not self._admin.can_serve(parts.spec.admin):

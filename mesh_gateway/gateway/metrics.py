@@ -61,34 +61,11 @@ class Exporter(Collector):
         build = GaugeMetricFamily(PREFIX + "build_info", "Version of this gateway.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
-        config = GaugeMetricFamily(
-            PREFIX + "config_info", "The documents served.", labels=["hash", "generation"]
-        )
-        config.add_metric([self._mesh.parts.spec.digest, str(self._reloads.generation)], 1)
-        yield config
-        yield from self._config()
+        yield from configuration(self._mesh.parts.spec.digest, self._reloads)
         parts = GaugeMetricFamily(PREFIX + "part_up", "1 while a supervised part runs.", labels=["part"])
         for part in [*self._mesh.supervised.values(), *self._mesh.beside]:
             parts.add_metric([part.name], int(part.ok))
         yield parts
-
-    def _config(self) -> Iterator[Metric]:
-        reloads = CounterMetricFamily(
-            PREFIX + "config_reloads", "Reloads of the documents by result.", labels=["result"]
-        )
-        for result, count in self._reloads.counts.items():
-            reloads.add_metric([result], count)
-        yield reloads
-        yield GaugeMetricFamily(
-            PREFIX + "config_last_success_timestamp_seconds",
-            "When the documents served were applied, or found to be the same.",
-            value=self._reloads.last_success,
-        )
-        yield GaugeMetricFamily(
-            PREFIX + "config_stale",
-            "1 while the last reload was refused, and older documents are served.",
-            value=int(self._reloads.refusal is not None),
-        )
 
     def _ingress_side(self) -> Iterator[Metric]:
         refused = CounterMetricFamily(
@@ -260,6 +237,29 @@ class Exporter(Collector):
             if one.backlog.oldest_age is not None:
                 oldest.add_metric(at, one.backlog.oldest_age)
         yield from (events, oldest)
+
+
+def configuration(digest: str, reloads: Reloads) -> Iterator[Metric]:
+    """What is served, and how reloading it has gone."""
+    config = GaugeMetricFamily(PREFIX + "config_info", "The documents served.", labels=["hash", "generation"])
+    config.add_metric([digest, str(reloads.generation)], 1)
+    yield config
+    counts = CounterMetricFamily(
+        PREFIX + "config_reloads", "Reloads of the documents by result.", labels=["result"]
+    )
+    for result, count in reloads.counts.items():
+        counts.add_metric([result], count)
+    yield counts
+    yield GaugeMetricFamily(
+        PREFIX + "config_last_success_timestamp_seconds",
+        "When the documents served were applied, or found to be the same.",
+        value=reloads.last_success,
+    )
+    yield GaugeMetricFamily(
+        PREFIX + "config_stale",
+        "1 while the last reload was refused, and older documents are served.",
+        value=int(reloads.refusal is not None),
+    )
 
 
 def _ends(trigger: Trigger) -> Iterator[tuple[str, str, int]]:

@@ -26,7 +26,7 @@ from mesh_gateway.gateway import signals, status
 from mesh_gateway.gateway.assembly import assemble, reassemble
 from mesh_gateway.gateway.documents import Documents
 from mesh_gateway.gateway.leaving import end
-from mesh_gateway.gateway.listeners import Listeners
+from mesh_gateway.gateway.listeners import BY_ITSELF, Listeners, Place
 from mesh_gateway.gateway.mesh import Mesh
 from mesh_gateway.gateway.observe import Observers
 from mesh_gateway.gateway.parts import Parts, Surroundings
@@ -57,7 +57,10 @@ Announce = Callable[[dict[str, Any]], None]
 class GatewayProcess:
     """The gateway of this process; what the admin API shows."""
 
-    def __init__(self, documents: Documents, plugins: Plugins, announce: Announce) -> None:
+    def __init__(
+        self, documents: Documents, plugins: Plugins, announce: Announce, place: Place = BY_ITSELF
+    ) -> None:
+        """`place`: where it stands among others, if it is not by itself."""
         self.spec = documents.spec
         self.reloader = Reloader(documents.spec, documents.load, self._apply)
         self._documents = documents
@@ -70,7 +73,8 @@ class GatewayProcess:
         self._stop = asyncio.Event()
         self._exit = EXIT_OK
         self._mesh: Mesh
-        self._listeners = Listeners(self, self.ingress_counters)
+        self._place = place
+        self._listeners = Listeners(self, self.ingress_counters, self._place)
         self._exporter: Any = None
 
     @property
@@ -207,6 +211,7 @@ class GatewayProcess:
                 waiting.cancel()
         if self._stop.is_set():
             return
+        await self._listeners.begin()
         self.state = "ready"
         # What was made so far lives as long as the process: the collector need not look at it again.
         gc.collect()
@@ -258,7 +263,7 @@ class GatewayProcess:
         self._stop.set()
 
     def _told_to_stop(self) -> None:
-        if self._stop.is_set():
+        if self._stop.is_set() and self._place.alone:
             os._exit(EXIT_AT_ONCE)
         self._stop.set()
 

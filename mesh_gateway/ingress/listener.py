@@ -42,11 +42,13 @@ class Listener:
         tls: ssl.SSLContext | None = None,
         reuse_port: bool = False,
         doors: Sequence[socket.socket] = (),
+        later: bool = False,
     ) -> int:
         """Listen; the port, which is chosen by the system when `port` is 0. Raises `OSError`.
 
         With `reuse_port` several processes listen on the same port and the system spreads
         connections over them. `doors` that another listener has handed over are used instead.
+        `later`: only the address is taken, and nobody can connect before `begin`.
         """
         loop = self._loop = asyncio.get_running_loop()
         self._tls = tls is not None
@@ -58,11 +60,17 @@ class Listener:
                 ssl=tls,
                 ssl_handshake_timeout=self.endpoint.limits.header_timeout if tls else None,
                 backlog=BACKLOG,
+                start_serving=not later,
             )
             self._servers.append(server)
         self._timer = loop.call_later(SWEEP_SECONDS, self._tick)
         opened: int = self._servers[0].sockets[0].getsockname()[1]
         return opened
+
+    async def begin(self) -> None:
+        """Let clients connect, if they cannot yet."""
+        for server in self._servers:
+            await server.start_serving()
 
     def handed_over(self) -> list[socket.socket]:
         """The listening sockets once more, for another listener: both accept until this one is drained, and what the

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from mesh_gateway.errors import TransportError, Unsupported
@@ -15,14 +19,38 @@ from mesh_gateway.gateway.admin.documents import Documents
 from mesh_gateway.gateway.admin.gateway import Gateway
 from mesh_gateway.gateway.admin.guard import Guard
 from mesh_gateway.gateway.admin.requests import problem
-from mesh_gateway.gateway.admin.status import Status
+from mesh_gateway.gateway.admin.status import ProcessStatus, Status
 from mesh_gateway.gateway.admin.watch import Watch
 
 
-def application(gateway: Gateway, token: Callable[[], str | None]) -> Starlette:
+class Letters(Protocol):
+    """The handlers of dead letters, as `DeadLetters` has them."""
+
+    async def rows(self, request: Request) -> Response: ...
+
+    async def one(self, request: Request) -> Response: ...
+
+    async def redrive(self, request: Request) -> Response: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Whose handlers answer."""
+
+    status: Status
+    letters: Letters
+    watch: Callable[[Request], Awaitable[Response]]
+    documents: Documents
+
+
+def resources_of(gateway: Gateway) -> Resources:
+    """Those of one process."""
+    return Resources(ProcessStatus(gateway), DeadLetters(gateway), Watch(gateway).watch, Documents(gateway))
+
+
+def application(resources: Resources, token: Callable[[], str | None]) -> Starlette:
     """The ASGI application of one gateway; `token` gives that of the moment."""
-    status, documents = Status(gateway), Documents(gateway)
-    letters, watch = DeadLetters(gateway), Watch(gateway)
+    status, letters, documents = resources.status, resources.letters, resources.documents
     routes = [
         Route("/livez", status.live),
         Route("/readyz", status.ready),
@@ -37,7 +65,7 @@ def application(gateway: Gateway, token: Callable[[], str | None]) -> Starlette:
         Route("/api/v1/dead-letters", letters.rows),
         Route("/api/v1/dead-letters/{namespace}/{broker}/redrive", letters.redrive, methods=["POST"]),
         Route("/api/v1/dead-letters/{namespace}/{broker}/{position}", letters.one),
-        Route("/api/v1/watch", watch.watch),
+        Route("/api/v1/watch", resources.watch),
         Route("/api/v1/reload", documents.reload, methods=["POST"]),
         Route("/api/v1/documents", documents.show, methods=["POST"]),
     ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -15,11 +15,12 @@ from mesh_gateway.gateway import deadletters
 from mesh_gateway.gateway.admin.gateway import Gateway, home_in_path, home_of
 from mesh_gateway.gateway.admin.requests import json_object, number
 from mesh_gateway.gateway.parts import BrokerParts
-from mesh_gateway.transport.contract import Stored
 
 log = structlog.get_logger("mesh_gateway.admin")
 
 MAX_PAGE = 1_000
+
+T = TypeVar("T")
 
 
 class DeadLetters:
@@ -30,20 +31,9 @@ class DeadLetters:
 
     async def rows(self, request: Request) -> Response:
         """Rows of one broker, or of all; `next` continues one broker's list."""
-        limit = number(request.query_params.get("limit"), default=100, most=MAX_PAGE)
         named = request.query_params.get("broker")
-        after = request.query_params.get("after")
         homes = [home_of(self._gateway, named)] if named else list(self._gateway.parts.brokers.values())
-        items: list[dict[str, Any]] = []
-        following = None
-        for home in homes:
-            letters = await _page(home, after, limit - len(items))
-            items += [deadletters.row(home.spec.key, letter) for letter in letters]
-            following = letters[-1].position if letters else None
-            if len(items) >= limit:
-                break
-        more = following if named and len(items) >= limit else None
-        return JSONResponse({"items": items, "next": more})
+        return await rows(request, homes, _page)
 
     async def one(self, request: Request) -> Response:
         home = home_in_path(self._gateway, request)
@@ -76,11 +66,32 @@ class DeadLetters:
         return JSONResponse(result.document())
 
 
-async def _page(home: BrokerParts, after: str | None, limit: int) -> Sequence[Stored]:
+async def rows(
+    request: Request,
+    brokers: Iterable[T],
+    page: Callable[[T, str | None, int], Awaitable[list[dict[str, Any]]]],
+) -> Response:
+    """The rows that `page` gives of each broker behind a position, up to a limit."""
+    limit = number(request.query_params.get("limit"), default=100, most=MAX_PAGE)
+    after = request.query_params.get("after")
+    items: list[dict[str, Any]] = []
+    following = None
+    for broker in brokers:
+        found = await page(broker, after, limit - len(items))
+        items += found
+        following = found[-1]["position"] if found else None
+        if len(items) >= limit:
+            break
+    more = following if request.query_params.get("broker") and len(items) >= limit else None
+    return JSONResponse({"items": items, "next": more})
+
+
+async def _page(home: BrokerParts, after: str | None, limit: int) -> list[dict[str, Any]]:
     """A page of dead letters; a position that the transport cannot read is the caller's mistake."""
     try:
-        return await deadletters.page(home, after=after, limit=limit)
+        letters = await deadletters.page(home, after=after, limit=limit)
     except Unsupported as error:
         if after is None:
             raise
         raise HTTPException(400, f"after={after[:130]!r} is not a position: {error}") from error
+    return [deadletters.row(home.spec.key, letter) for letter in letters]

@@ -6,7 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mesh_gateway.gateway.admin.gateway import Gateway
+from mesh_gateway.gateway.admin.gateway import Served
 from mesh_gateway.gateway.admin.requests import json_object, problem
 from mesh_gateway.gateway.reload import CannotReload
 from mesh_gateway.topology import shown
@@ -18,13 +18,13 @@ SHORTEST_SALT = 16
 class Documents:
     """The handlers, one each."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, served: Served) -> None:
+        self._served = served
 
     async def reload(self, request: Request) -> Response:
         """Reload, and answer when it is over: 200 with the outcome, 409 when the documents were refused."""
         try:
-            outcome = await self._gateway.reloader.reload()
+            outcome = await self._served.reloader.reload()
         except CannotReload as error:
             return problem(500, str(error))
         if outcome.result == "refused":
@@ -39,5 +39,5 @@ class Documents:
         salt, known = wanted.get("salt"), wanted.get("known")
         if not isinstance(salt, str) or not isinstance(known, list) or len(salt) < SHORTEST_SALT:
             raise HTTPException(400, f"salt: a text of {SHORTEST_SALT} or more; known: a list of marks")
-        spec = shown.shown(self._gateway.parts.spec, salt, {mark for mark in known if isinstance(mark, str)})
-        return JSONResponse({"spec": spec, "options": sorted(self._gateway.options)})
+        spec = shown.shown(self._served.spec, salt, {mark for mark in known if isinstance(mark, str)})
+        return JSONResponse({"spec": spec, "options": sorted(self._served.options)})

@@ -38,6 +38,11 @@ class Admin:
             raise CannotListen(cannot_listen(spec.host, spec.port, "--admin", error)) from error
         self.url = f"http://{shown(spec.host)}:{door.getsockname()[1]}"
 
+    def take(self, spec: AdminSpec, door: socket.socket) -> None:
+        """Use a socket that listens already."""
+        self._spec = spec
+        self._door = door
+
     def can_serve(self, spec: AdminSpec) -> bool:
         """Whether this listener can serve these documents without being opened anew."""
         return address_of(self._spec) == address_of(spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -9,14 +10,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from mesh_gateway import __version__
-from mesh_gateway.gateway.admin.gateway import Gateway
+from mesh_gateway.gateway.admin.gateway import Gateway, Served
 
 
-class Status:
-    """The handlers, one each."""
+class Status(ABC):
+    """The handlers, one each: here those that are the same for one process and for several."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, served: Served) -> None:
+        self._served = served
+
+    @abstractmethod
+    async def ready(self, request: Request) -> Response:
+        """Events can be made durable now."""
 
     async def live(self, request: Request) -> Response:
         """The loop turns."""
@@ -24,8 +29,34 @@ class Status:
 
     async def started(self, request: Request) -> Response:
         """The first start is over."""
-        started = self._gateway.state != "starting"
+        started = self._served.state != "starting"
         return PlainTextResponse("ok\n" if started else "starting\n", 200 if started else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        text = await self._served.metrics()
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def version(self, request: Request) -> Response:
+        return JSONResponse({"version": __version__})
+
+    async def status(self, request: Request) -> Response:
+        return JSONResponse(await self._served.status())
+
+    def noun(self, name: str) -> Callable[[Request], Any]:
+        """One list of the status, by itself."""
+
+        async def one(request: Request) -> Response:
+            return JSONResponse({"items": (await self._served.status())[name]})
+
+        return one
+
+
+class ProcessStatus(Status):
+    """Of one process."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__(gateway)
+        self._gateway = gateway
 
     async def ready(self, request: Request) -> Response:
         """Events can be made durable now."""
@@ -40,21 +71,3 @@ class Status:
             }
             return JSONResponse(body, 200 if ready else 503)
         return PlainTextResponse("ok\n" if ready else f"{self._gateway.state}\n", 200 if ready else 503)
-
-    async def metrics(self, request: Request) -> Response:
-        text = await self._gateway.metrics()
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    async def version(self, request: Request) -> Response:
-        return JSONResponse({"version": __version__})
-
-    async def status(self, request: Request) -> Response:
-        return JSONResponse(await self._gateway.status())
-
-    def noun(self, name: str) -> Callable[[Request], Any]:
-        """One list of the status, by itself."""
-
-        async def one(request: Request) -> Response:
-            return JSONResponse({"items": (await self._gateway.status())[name]})
-
-        return one
