@@ -36,7 +36,8 @@ def command(admin: str, token: str | None, form: str) -> None:
 
     READY and REASON are Knative's condition words. LAG is what a trigger has not finished: in its
     window and parked. REMOVED is what a reload took away while events waited for it: they are kept, and
-    something of the same name takes them up. The exit code is 0 whatever the state; healthcheck judges.
+    something of the same name takes them up. With `run --workers`, counts are those of all workers since each
+    was started. The exit code is 0 whatever the state; healthcheck judges.
     """
     whole = options.client(admin, token).get("status")
     if form == "table":
@@ -57,6 +58,12 @@ def show(whole: Mapping[str, Any]) -> None:
         if condition["status"] == "False":
             message = "\n  ".join(clean(line) for line in condition["message"].splitlines())
             click.echo(f"{condition['type']}=False {condition['reason']}: {message}\n")
+    if whole.get("workers"):
+        table(
+            ("worker", "state", "pid", "restarts", "ingress", "error"),
+            [worker(one) for one in whole["workers"]],
+        )
+        click.echo()
     table(("transport", "kind", "up", "detail"), [transport(one) for one in whole["transports"]])
     drifts = [drift(one, found) for one in whole["transports"] for found in one["drift"]]
     if drifts:
@@ -81,6 +88,12 @@ def show(whole: Mapping[str, Any]) -> None:
 def removed(one: Mapping[str, Any]) -> list[object]:
     """What was removed by a reload and left events behind."""
     return [one["name"], one["kind"], one["broker"], one["backlog"], duration(one["oldest_age"])]
+
+
+def worker(one: Mapping[str, Any]) -> list[object]:
+    """One process of several, or one without ingress that delivers what a former one has left."""
+    ingress = "yes" if one["ingress"] else "no"
+    return [one["worker"], one["state"], one["pid"], one["restarts"], ingress, one["error"] or None]
 
 
 def transport(one: Mapping[str, Any]) -> list[object]:

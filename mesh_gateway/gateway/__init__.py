@@ -7,7 +7,7 @@ Reading order: `run.py` and `process.py` (one process from start to exit code) w
 documents), `listeners.py` (both listeners, while they change as well) with `ingress.py` (the data listener), `link.py` (one
 transport kept open), `supervise.py` (restart, back off, report), `backlog.py` (what waits on the brokers), `status.py` and
 `metrics.py` (what can be seen), `deadletters.py` (list, show, redrive), `admin/` (all of that over HTTP), `observe.py`
-(plugins' observers), `display.py` (the subscriber of `dev`), `logs.py`.
+(plugins' observers), `display.py` (the subscriber of `dev`), `logs.py`; `workers/` (several such processes as one gateway).
 
 May import: everything below `cli`.
 """

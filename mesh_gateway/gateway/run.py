@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -23,12 +24,30 @@ def serve(
     dev: bool = False,
     log_level: str = "info",
     announce: Announce | None = None,
+    workers: int = 1,
 ) -> int:
-    """Run one gateway until it is told to stop; the process's exit code. Call it once, in the main thread."""
-    logs.configure("warning" if dev and log_level == "info" else log_level)
-    documents = within_limits(documents)
+    """Run one gateway until it is told to stop; the process's exit code. Call it once, in the main thread.
+
+    In this process; in `workers` of its own if more than one is asked for, or if one that is no more has left events behind.
+    """
+    level = "warning" if dev and log_level == "info" else log_level
+    logs.configure(level)
+    said = announce or _log_ready
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(GatewayProcess(documents, plugins, announce or _log_ready).run())
+        if workers > 1 or _something_is_left(documents.spec.state_directory):
+            from mesh_gateway.gateway.workers.group import Group
+
+            return runner.run(Group(documents, plugins, said, workers, level).run())
+        return runner.run(GatewayProcess(within_limits(documents), plugins, said).run())
+
+
+def _something_is_left(state: Path | None) -> bool:
+    """Whether there were more workers once, and one of them has left events."""
+    if state is None:
+        return False
+    from mesh_gateway.gateway.workers import stores
+
+    return bool(stores.left_over(state, 1))
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

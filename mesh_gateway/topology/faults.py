@@ -72,6 +72,11 @@ CODES: Mapping[str, Code] = {
     "MG050": Code("error", "the admin listener is open to others and has no token"),
     "MG052": Code("error", "two listeners have one address"),
     "MG053": Code("warning", "a certificate is not verified"),
+    # Several workers (`run --workers`)
+    "MG054": Code("error", "several workers would not keep the order of a trigger"),
+    "MG055": Code("error", "several workers would not recognise what was relayed twice"),
+    "MG056": Code("error", "several workers have no common position to start at"),
+    "MG057": Code("error", "there are more workers than a trigger may deliver at a time"),
     # What is served
     "MG201": Code("warning", "a Knative kind is not served here"),
     "MG202": Code("warning", "a document of another kind was skipped"),

@@ -365,8 +365,11 @@ async def test_every_metric_that_is_documented_is_exported_and_the_other_way_rou
             await one(gateway)
             await s.received(waiting_for(1))
             _, text = await gateway.get("/metrics")
+        gateway.options = ["--workers", "2"]
+        async with running(gateway):
+            _, of_workers = await gateway.get("/metrics")
 
-    exported = set(re.findall(r"^# TYPE (mesh_gateway_\w+)", text, re.MULTILINE))
+    exported = set(re.findall(r"^# TYPE (mesh_gateway_\w+)", text + of_workers, re.MULTILINE))
     page = (Path(__file__).parent.parent.parent / "docs" / "operations" / "metrics.md").read_text()
     documented = set(re.findall(r"`(mesh_gateway_\w+)`", page))
     bare = {name.removesuffix("_total") for name in documented}

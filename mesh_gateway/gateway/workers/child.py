@@ -1,0 +1,118 @@
+"""One worker: a gateway process whose documents come from its parent, and that ends when the parent has gone.
+
+Signals stop it in order, however often they come: at once it is ended by the parent. What the parent sends goes over the
+control channel; what others ask, over the admin socket that the parent gave it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+import structlog
+
+from mesh_gateway.gateway import logs
+from mesh_gateway.gateway.documents import Documents, within_limits
+from mesh_gateway.gateway.leaving import end
+from mesh_gateway.gateway.listeners import Place
+from mesh_gateway.gateway.process import GatewayProcess
+from mesh_gateway.gateway.reload import CannotReload
+from mesh_gateway.gateway.run import loop_factory
+from mesh_gateway.gateway.workers.control import Begin, Control, Gone, Ready, Serve, Served, first
+from mesh_gateway.topology.spec import GatewaySpec
+from mesh_gateway.transport.plugins import load_plugins
+
+EXIT_ORPHANED = 75
+"""Its parent was killed. Nobody reads it."""
+
+
+class Child:
+    """The gateway in this process, and its ear for the parent. `run` has one owner."""
+
+    def __init__(self, begin: Begin, control: socket.socket, admin: socket.socket) -> None:
+        self._spec = begin.spec
+        self._end = control
+        self._control: Control
+        documents = within_limits(Documents(begin.spec, self._load, options=begin.options))
+        place = Place(ingress=begin.ingress, admin=admin)
+        self._ready = asyncio.Event()
+        self._facts: dict[str, Any] = {}
+        self._process = GatewayProcess(documents, load_plugins(), self._announce, place)
+
+    async def run(self) -> int:
+        """Serve until told to stop; the exit code."""
+        self._control = await Control.over(self._end)
+        beside = [asyncio.create_task(self._obey()), asyncio.create_task(self._report())]
+        try:
+            return await self._process.run()
+        finally:
+            await end(beside)
+
+    def _announce(self, facts: dict[str, Any]) -> None:
+        self._facts = facts
+        self._ready.set()
+
+    async def _report(self) -> None:
+        await self._ready.wait()
+        try:
+            await self._control.send(Ready(self._facts))
+        except Gone:
+            orphaned()
+
+    async def _obey(self) -> None:
+        try:
+            while True:
+                frame = await self._control.receive()
+                if isinstance(frame, Serve):
+                    await self._ready.wait()  # before there is nothing to change
+                    await self._control.send(Served(await self._serve(frame.spec)))
+        except Gone:
+            orphaned()
+
+    async def _serve(self, spec: GatewaySpec) -> str:
+        """Go over to these documents; why not, if not."""
+        before, self._spec = self._spec, spec
+        try:
+            outcome = await self._process.reloader.reload()
+            refused = outcome.reason if outcome.result == "refused" else ""
+        except CannotReload as error:
+            refused = str(error)
+        if refused:
+            self._spec = before
+        return refused
+
+    def _load(self) -> GatewaySpec:
+        return self._spec
+
+
+def orphaned() -> None:
+    """Nobody is there to start another one: as if this one had been killed as well, so that a new parent finds the stores free."""
+    os._exit(EXIT_ORPHANED)
+
+
+def main() -> int:
+    """`python -m mesh_gateway.gateway.workers.child CONTROL ADMIN`, both numbers of open sockets."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent's business
+    control, admin = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
+    try:
+        begin = first(control)
+    except Gone:
+        return EXIT_ORPHANED
+    assert isinstance(begin, Begin)
+    sys.path[:] = begin.path
+    logs.configure(begin.log_level)
+    structlog.contextvars.bind_contextvars(worker=begin.number)
+
+    async def run() -> int:
+        return await Child(begin, control, admin).run()
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,376 @@
+"""A gateway in several processes, from outside: one URL, one admin API, and nothing lost by any of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from mesh_gateway.gateway.workers import stores
+from mesh_gateway.gateway.workers.asking import Asking
+from tests.harness import (
+    PATIENCE,
+    Answer,
+    GatewayProcess,
+    Producer,
+    Subscriber,
+    acknowledged_more,
+    load,
+    running,
+)
+
+DOCUMENTS = """
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {{name: b}}
+spec: {{delivery: {{retry: 0}}}}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {{name: t{more}}}
+spec: {{broker: b, subscriber: {{uri: "{url}/{path}"}}}}
+"""
+
+ORDERED = ", annotations: {mesh-gateway.dev/order: ordered}"
+
+
+def documents(subscriber: Subscriber, path: str = "", more: str = "") -> str:
+    return DOCUMENTS.format(url=subscriber.url, path=path, more=more)
+
+
+def gateway(text: str, directory: Path, workers: int = 2) -> GatewayProcess:
+    return GatewayProcess(text, directory, options=["--workers", str(workers)])
+
+
+@asynccontextmanager
+async def serving(directory: Path, subscriber: Subscriber, workers: int = 2) -> AsyncIterator[GatewayProcess]:
+    async with running(gateway(documents(subscriber), directory, workers)) as started:
+        yield started
+
+
+async def each_has_some(of: GatewayProcess, ids: str) -> list[str]:
+    """Send from new connections until every worker has taken something; the ids."""
+    sent: list[str] = []
+    async with asyncio.timeout(PATIENCE):
+        while not all(await taken_by_each(of)):
+            producer = Producer(of.ingress, "/default/b")
+            await producer.send([f"{ids}{len(sent)}"])
+            sent += producer.acknowledged
+    return sent
+
+
+async def taken_by_each(of: GatewayProcess) -> list[int]:
+    """What each worker says itself that it has accepted."""
+    return [status["brokers"][0]["accepted"] for status in await each(of, "/api/v1/status")]
+
+
+async def each(of: GatewayProcess, target: str) -> list[Any]:
+    """What each worker answers by itself."""
+    folder = os.open(of.state / stores.FOLDER, os.O_PATH | os.O_DIRECTORY)
+    try:
+        numbers = sorted(int(path.stem) for path in (of.state / stores.FOLDER).glob("*.sock"))
+        found = [await Asking(n, f"/proc/self/fd/{folder}/{n}.sock").get(target) for n in numbers]
+    finally:
+        os.close(folder)
+    return [json.loads(one.body) if one.body.startswith(b"{") else one.body.decode() for one in found]
+
+
+async def posted(of: GatewayProcess, path: str, document: dict[str, Any]) -> Any:
+    def post() -> Any:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{of.admin}{path}",
+            json.dumps(document).encode(),
+            {"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return json.load(answer)
+
+    return await asyncio.to_thread(post)
+
+
+async def until(said: Any) -> Any:
+    """What it says, once that is something."""
+    async with asyncio.timeout(PATIENCE):
+        while not (found := await said()):
+            await asyncio.sleep(0.05)
+    return found
+
+
+def samples(text: str) -> dict[str, float]:
+    """Everything that only grows."""
+    return {
+        f"{sample.name} {sorted(sample.labels.items())}": sample.value
+        for family in text_string_to_metric_families(text)
+        if family.type in ("counter", "histogram")
+        and "config" not in family.name
+        and "worker" not in family.name
+        for sample in family.samples
+    }
+
+
+async def test_the_workers_share_one_url_and_what_they_count_is_one_sum(tmp_path: Path):
+    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
+        sent = await each_has_some(group, "e")
+        await subscriber.received(lambda requests: {r.id for r in requests} >= set(sent))
+        status = await group.settled()
+        text = (await group.get("/metrics"))[1]
+        own = [samples(found) for found in await each(group, "/metrics")]
+
+    assert status["brokers"][0]["accepted"] == len(sent)
+    assert status["triggers"][0]["delivered"] == len(sent)
+    assert [worker["state"] for worker in status["workers"]] == ["ready", "ready"]
+    found = samples(text)
+    for name, value in found.items():
+        assert value == sum(one.get(name, 0) for one in own), name
+    assert found["mesh_gateway_events_accepted_total [('broker', 'default/b')]"] == len(sent)
+
+
+async def test_a_worker_that_dies_is_started_again_and_the_url_serves_meanwhile(tmp_path: Path):
+    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
+        victim = (await group.status())["workers"][1]
+
+        os.kill(victim["pid"], signal.SIGKILL)
+        assert await until(lambda: gone(victim["pid"]))
+        sent = [await one_more(group, n) for n in range(20)]
+
+        async def again() -> bool:
+            now: dict[str, Any] = (await group.status())["workers"][1]
+            return (now["state"], now["restarts"]) == ("ready", 1) and bool(now["pid"] != victim["pid"])
+
+        assert await until(again)
+        assert all(sent), "no connection was refused"
+        assert await group.is_ready()
+        assert await each_has_some(group, "after")
+
+
+async def gone(pid: int) -> bool:
+    """Whether there is no such process; one that is dying has its socket until then."""
+    return not Path(f"/proc/{pid}").exists()
+
+
+async def one_more(group: GatewayProcess, number: int) -> bool:
+    producer = Producer(group.ingress, "/default/b")
+    await producer.send([f"meanwhile-{number}"])
+    return bool(producer.acknowledged)
+
+
+async def test_sigterm_ends_all_of_them_in_order_under_load(tmp_path: Path):
+    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
+        pids = [worker["pid"] for worker in (await group.status())["workers"]]
+        async with load(group) as producers:
+            await acknowledged_more(producers)
+
+            assert await group.terminate() == 0
+
+        acknowledged = {id for producer in producers for id in producer.acknowledged}
+
+    assert acknowledged <= set(subscriber.ids())
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+async def test_workers_do_not_outlive_a_parent_that_is_killed(tmp_path: Path):
+    async with Subscriber() as subscriber:
+        group = gateway(documents(subscriber), tmp_path)
+        async with running(group):
+            pids = [worker["pid"] for worker in (await group.status())["workers"]]
+            await group.kill()
+            await group.start()
+
+            now = [worker["pid"] for worker in (await group.status())["workers"]]
+            sent = await each_has_some(group, "after")
+            await subscriber.received(lambda requests: {r.id for r in requests} >= set(sent))
+
+    assert not set(now) & set(pids)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+async def test_fewer_workers_deliver_what_the_others_have_left(tmp_path: Path):
+    async with Subscriber() as subscriber:
+        subscriber.answering.clear()
+        async with serving(tmp_path, subscriber, workers=3) as three:
+            sent = await each_has_some(three, "early")
+            await three.kill()
+        subscriber.requests.clear()
+        subscriber.answering.set()
+
+        group = gateway(documents(subscriber), tmp_path, workers=1)
+        async with running(group):
+            await subscriber.received(lambda requests: {r.id for r in requests} >= set(sent))
+            status = await group.settled()
+            assert [(w["worker"], w["ingress"]) for w in status["workers"]] == [
+                (0, True),
+                (1, False),
+                (2, False),
+            ]
+            assert await group.terminate() == 0
+        async with running(group):
+            assert "workers" not in await group.status(), (
+                "there is nothing left, and this is one process as ever"
+            )
+
+
+async def test_a_reload_is_one_of_all_workers(tmp_path: Path):
+    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
+        group.file.write_text(documents(subscriber, "changed"))
+
+        outcome = await posted(group, "/api/v1/reload", {})
+        sent = await each_has_some(group, "e")
+
+        await subscriber.received(lambda requests: {r.id for r in requests} >= set(sent))
+        assert outcome["result"] == "applied"
+        assert {request.path for request in subscriber.requests} == {"/changed"}
+        assert (await group.status())["generation"] == 2
+        assert [status["digest"] for status in await each(group, "/api/v1/status")] == [outcome["digest"]] * 2
+
+
+async def test_a_worker_that_dies_begins_with_the_documents_of_the_last_reload(tmp_path: Path):
+    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
+        group.file.write_text(documents(subscriber, "changed"))
+        outcome = await posted(group, "/api/v1/reload", {})
+
+        os.kill((await group.status())["workers"][0]["pid"], signal.SIGKILL)
+
+        async def again() -> bool:
+            return [worker["restarts"] for worker in (await group.status())["workers"]] == [
+                1,
+                0,
+            ] and await group.is_ready()
+
+        assert await until(again)
+        assert await until(lambda: all_serve(group, outcome["digest"]))
+
+
+async def all_serve(group: GatewayProcess, digest: str) -> bool:
+    status = await group.status()
+    up = [worker["state"] for worker in status["workers"]] == ["ready", "ready"]
+    return up and [one["digest"] for one in await each(group, "/api/v1/status")] == [digest] * 2
+
+
+async def test_documents_that_several_workers_cannot_serve_change_nothing(tmp_path: Path):
+    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
+        group.file.write_text(documents(subscriber, more=ORDERED))
+        os.kill(group.pid, signal.SIGHUP)
+
+        async def refused() -> Any:
+            return next((c for c in (await group.status())["conditions"] if c["status"] == "False"), None)
+
+        condition = await until(refused)
+
+    assert condition["reason"] == "ReloadRefused"
+    assert "MG054" in condition["message"]
+
+
+async def test_what_several_workers_cannot_keep_is_refused_at_the_start(tmp_path: Path):
+    async with Subscriber() as subscriber:
+        group = gateway(documents(subscriber, more=ORDERED), tmp_path)
+        async with refused(group):
+            assert await group.wait() == 78
+
+    assert "MG054" in group.log.read_text()
+
+
+@asynccontextmanager
+async def refused(group: GatewayProcess) -> AsyncIterator[None]:
+    """A gateway that has been started and need not live."""
+    starting = asyncio.ensure_future(group.start())
+    try:
+        await asyncio.wait([starting], timeout=PATIENCE)
+        yield
+    finally:
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        if group.runs:
+            await group.kill()
+
+
+async def test_a_port_that_is_taken_is_an_error_at_the_start_also_by_other_workers(tmp_path: Path):
+    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
+        (tmp_path / "second").mkdir()
+        second = gateway(documents(subscriber), tmp_path / "second")
+        second.ingress = group.ingress
+        async with refused(second):
+            assert await second.wait() == 78
+
+    assert f"cannot listen on 127.0.0.1:{group.ingress}" in second.log.read_text()
+
+
+async def test_a_state_directory_in_use_is_an_error_at_the_start(tmp_path: Path):
+    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
+        (tmp_path / "second").mkdir()
+        second = gateway(documents(subscriber), tmp_path / "second")
+        second.state = group.state
+        async with refused(second):
+            assert await second.wait() == 74
+
+    assert f"in use by process {group.pid}" in second.log.read_text()
+
+
+async def test_documents_that_no_worker_can_serve_end_all_with_78(tmp_path: Path):
+    async with Subscriber() as subscriber:
+        text = documents(subscriber).replace("http://", "nosuch://")
+        group = gateway(text, tmp_path)
+        async with refused(group):
+            assert await group.wait() == 78
+
+
+async def test_dead_letters_of_all_workers_are_listed_shown_and_sent_again(tmp_path: Path):
+    async with Subscriber(lambda request: Answer(400)) as subscriber, serving(tmp_path, subscriber) as group:
+        sent = await each_has_some(group, "e")
+
+        async def all_dead() -> Any:
+            found = await group.dead_letters()
+            return found if len(found) == len(sent) else None
+
+        letters = await until(all_dead)
+        first_page = (await group.get("/api/v1/dead-letters?broker=default/b&limit=2"))[1]
+        shown = [
+            (await group.get(f"/api/v1/dead-letters/default/b/{letter['position']}"))[1] for letter in letters
+        ]
+        _, absent = await group.get("/api/v1/dead-letters/default/b/1.99")
+        dry = await posted(group, "/api/v1/dead-letters/default/b/redrive", {"limit": 2})
+        subscriber.answer = lambda request: Answer()
+        done = await posted(group, "/api/v1/dead-letters/default/b/redrive", {"dry_run": False})
+
+        await subscriber.received(lambda requests: subscriber.answered >= set(sent))
+        assert {letter["id"] for letter in letters} == set(sent)
+        assert len({letter["position"] for letter in letters}) == len(sent)
+        assert first_page["next"] == letters[1]["position"]
+        assert [letter["event"]["id"] for letter in shown] == [letter["id"] for letter in letters]
+        assert "no dead letter at position" in absent
+        assert dry["by_trigger"] == {"default/t": 2}
+        assert done["redriven"] == len(sent)
+        assert await group.dead_letters() == []
+
+
+async def test_an_event_can_be_watched_whichever_worker_takes_it(tmp_path: Path):
+    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
+        for number in range(6):
+            facts = await watched(group, f"w{number}")
+
+            assert [fact["event"] for fact in facts] == ["watching", "matched", "attempt", "ended", "done"]
+
+
+async def watched(group: GatewayProcess, id: str) -> list[dict[str, Any]]:
+    """The facts about an event that is sent once somebody watches."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", group.admin)
+    target = f"/api/v1/watch?broker=default/b&source=/tests&id={id}"
+    writer.write(f"GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
+    facts: list[dict[str, Any]] = []
+    async with asyncio.timeout(PATIENCE):
+        while not facts or facts[-1]["event"] != "done":
+            line = await reader.readline()
+            if line.startswith(b"{"):
+                facts.append(json.loads(line))
+            if facts == [{"event": "watching"}]:
+                await Producer(group.ingress, "/default/b").send([id])
+                facts.append({"event": "sent"})
+    writer.transport.abort()
+    return [fact for fact in facts if fact["event"] != "sent"]

@@ -1,0 +1,94 @@
+"""Whose stores are left over, and whether anything is in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mesh_gateway.errors import StoreDamaged
+from mesh_gateway.event import Event
+from mesh_gateway.gateway.workers import stores
+from mesh_gateway.transport.contract import ChannelSpec, Ensure, Purpose, Start, TransportContext
+from mesh_gateway.transport.embedded.options import EmbeddedOptions
+from mesh_gateway.transport.embedded.space import Hold
+from mesh_gateway.transport.embedded.transport import EmbeddedTransport
+
+EVENTS = ChannelSpec("ns", "b")
+LETTERS = ChannelSpec("ns", "b", Purpose.DEAD_LETTERS, groups=("operators",))
+
+
+async def store(state: Path, *, channel: ChannelSpec = EVENTS, events: int, settled: int) -> None:
+    """A store that was closed in order, with so many events of which the first so many are settled."""
+    transport = EmbeddedTransport(EmbeddedOptions(), TransportContext("embedded", state))
+    await transport.open()
+    await transport.ensure(channel, Ensure.CREATE)
+    if events:
+        sent = [
+            Event({"id": str(n), "source": "/s", "type": "t", "specversion": "1.0"}) for n in range(events)
+        ]
+        await transport.publish(channel.name, sent)
+    subscription = await transport.subscribe(channel.name, channel.groups[0], Start("earliest"))
+    if settled:
+        await subscription.settle(list(await subscription.receive(events))[:settled])
+    await subscription.close()
+    await transport.close()
+
+
+async def test_a_store_with_unsettled_events_is_left_over(tmp_path: Path):
+    await store(stores.directory(tmp_path, 1), events=3, settled=3)
+    await store(stores.directory(tmp_path, 2), events=3, settled=2)
+    await store(stores.directory(tmp_path, 3), events=0, settled=0)
+
+    assert stores.left_over(tmp_path, 1) == [2]
+
+
+async def test_a_store_of_a_worker_that_is_still_one_is_not_left_over(tmp_path: Path):
+    await store(stores.directory(tmp_path, 1), events=1, settled=0)
+
+    assert stores.left_over(tmp_path, 2) == []
+
+
+async def test_a_dead_letter_counts_as_something_left(tmp_path: Path):
+    await store(stores.directory(tmp_path, 1), channel=LETTERS, events=1, settled=0)
+
+    assert stores.left_over(tmp_path, 1) == [1]
+
+
+async def test_the_store_of_a_transport_of_another_name_counts(tmp_path: Path):
+    await store(stores.directory(tmp_path, 1) / "second", events=1, settled=0)
+
+    assert stores.left_over(tmp_path, 1) == [1]
+
+
+async def test_what_cannot_be_looked_into_counts_as_left(tmp_path: Path):
+    damaged, foreign, used = (stores.directory(tmp_path, number) for number in (1, 2, 3))
+    damaged.mkdir(parents=True)
+    (damaged / "mesh.db").write_bytes(b"no database" * 1_000)
+    (foreign / "theirs").mkdir(parents=True)
+    (foreign / "theirs" / "queue.bin").touch()
+    await store(used, events=0, settled=0)
+    hold = Hold(used)
+
+    try:
+        assert stores.left_over(tmp_path, 1) == [1, 2, 3]
+    finally:
+        hold.release()
+
+
+def test_without_workers_there_is_nothing_to_look_for(tmp_path: Path):
+    assert stores.left_over(tmp_path / "nowhere", 1) == []
+
+
+def test_a_state_directory_has_one_parent_at_a_time(tmp_path: Path):
+    with (
+        stores.held(tmp_path),
+        pytest.raises(StoreDamaged, match="is in use by process"),
+        stores.held(tmp_path),
+    ):
+        pass
+
+
+def test_nobody_else_may_look_at_the_sockets(tmp_path: Path):
+    with stores.held(tmp_path):
+        assert (tmp_path / stores.FOLDER).stat().st_mode & 0o077 == 0
