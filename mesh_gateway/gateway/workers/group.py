@@ -77,6 +77,8 @@ class Group:
         self._changing = asyncio.Lock()
         self._stop = asyncio.Event()
         self._exit = EXIT_OK
+        self._was_ready = False
+        """All of them, at the same time."""
         self._front = Front(lambda token: application(resources_of(self), token))
         self._total = Total()
 
@@ -269,16 +271,17 @@ class Group:
     def broker_url(self, key: str) -> str:
         return f"{self._front.port.url}/{key}"
 
-    async def every_ready(self) -> bool:
-        """Every worker that takes connections can make events durable now, and there is one. One that is started again takes none."""
+    async def ready(self) -> bool:
+        """At first when every worker that takes connections is ready; from then on while one of them is.
+
+        One that is started again may wait for its place among the readers for as long as its broker still believes in the
+        one that died. That is no reason to send nothing to the others, nor to it: it can store events.
+        """
         up = [worker for worker in self._serving if worker.up.is_set()]
         answers = await asyncio.gather(*(_told(worker.asking, "/readyz") for worker in up))
-        ready = [
-            answer is not None and answer.status == OK
-            for worker, answer in zip(up, answers, strict=True)
-            if worker.up.is_set()
-        ]
-        return self.state == "ready" and bool(ready) and all(ready)
+        ready = [answer for answer in answers if answer is not None and answer.status == OK]
+        self._was_ready = self._was_ready or len(ready) == self._count
+        return self.state == "ready" and self._was_ready and bool(ready)
 
     async def status(self) -> dict[str, Any]:
         """The document behind `mesh-gateway status`."""
