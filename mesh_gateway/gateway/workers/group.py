@@ -2,8 +2,7 @@
 
     check ─▶ hold the state ─▶ take port and admin address ─▶ start workers ─▶ ready … SIGTERM ─▶ stop all ─▶ 0
 
-Documents are changed in all workers or in none: one goes first, the others follow, and when one refuses, those that have
-gone over go back. No worker is started while that goes on, so each begins with what all serve.
+No worker is started while documents are changed, so each begins with what all serve.
 """
 
 from __future__ import annotations
@@ -32,12 +31,13 @@ from mesh_gateway.gateway.process import (
     EXIT_STORE,
     Announce,
 )
-from mesh_gateway.gateway.reload import CannotReload, Reloader
+from mesh_gateway.gateway.reload import Reloader
 from mesh_gateway.gateway.status import configured
 from mesh_gateway.gateway.supervise import Part, supervise
 from mesh_gateway.gateway.workers import shares, stores
 from mesh_gateway.gateway.workers.admin.resources import resources_of
 from mesh_gateway.gateway.workers.asking import Answer, Asking, Silent
+from mesh_gateway.gateway.workers.change import go_over
 from mesh_gateway.gateway.workers.control import Begin
 from mesh_gateway.gateway.workers.front import Front
 from mesh_gateway.gateway.workers.merging import merged
@@ -200,7 +200,9 @@ class Group:
         applied = False
         try:
             async with self._changing:
-                await self._served_by_all(spec, (port or self._front.port).number)
+                new = partial(self._share, spec=spec, port=(port or self._front.port).number)
+                old = partial(self._share, spec=self.spec, port=self._front.port.number)
+                await go_over(self._workers, new, old)
                 self.spec = spec
                 self._front.change(spec, port, admin)
                 applied = True
@@ -209,39 +211,6 @@ class Group:
                 for one in (port, admin):
                     if one is not None:
                         one.close()
-
-    async def _served_by_all(self, spec: GatewaySpec, port: int) -> None:
-        running = [worker for worker in self._workers if worker.pid is not None]
-        if not running:
-            raise CannotReload("no worker runs at the moment that could try these documents; ask again")
-        went: list[Worker] = []
-        for some in (running[:1], running[1:]):
-            said = await asyncio.gather(*(self._goes_over(worker, spec, port) for worker in some))
-            went += [worker for worker, refused in zip(some, said, strict=True) if not refused]
-            refusals = [
-                f"worker {worker.number}: {refused}"
-                for worker, refused in zip(some, said, strict=True)
-                if refused
-            ]
-            if refusals:
-                await asyncio.gather(*(self._goes_back(worker) for worker in went))
-                raise CannotReload("; ".join(refusals))
-
-    async def _goes_over(self, worker: Worker, spec: GatewaySpec, port: int) -> str:
-        """Why it does not. One that says nothing is ended, and begins again with what is served then."""
-        try:
-            return await worker.serve(self._share(worker.number, spec, port))
-        except Silent as error:
-            worker.kill()
-            return str(error)
-
-    async def _goes_back(self, worker: Worker) -> None:
-        if await self._goes_over(worker, self.spec, self._front.port.number):
-            log.error(
-                "a worker could not go back to the documents of before and is started again",
-                worker=worker.number,
-            )
-            worker.kill()
 
     def _can(self, spec: TransportSpec) -> Capabilities | None:
         kind = self._plugins.transports.get(spec.kind)
@@ -326,7 +295,7 @@ async def _told(asking: Asking, target: str) -> Answer | None:
     try:
         return await asking.get(target)
     except Silent as error:
-        log.warning("a worker does not answer", reason=str(error))
+        log.debug("a worker does not answer", reason=str(error))
         return None
 
 

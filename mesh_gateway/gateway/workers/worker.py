@@ -13,12 +13,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import structlog
 
 from mesh_gateway.gateway.admin.listener import BACKLOG
+from mesh_gateway.gateway.leaving import end
 from mesh_gateway.gateway.process import EXIT_CONFIGURATION, EXIT_OK, EXIT_STORE
 from mesh_gateway.gateway.supervise import CALM, FIRST_PAUSE, LONGEST_PAUSE
 from mesh_gateway.gateway.workers.asking import Asking, Silent
@@ -27,8 +28,16 @@ from mesh_gateway.topology.spec import GatewaySpec
 
 log = structlog.get_logger("mesh_gateway.workers")
 
+LOOK_SECONDS = 5.0
+MISSES = 3
+"""A worker that serves is asked every five seconds whether its loop turns. Three times no answer, each waited for
+`asking.ANSWER_SECONDS`, is half a minute in which nobody was served by it: longer than a busy machine makes anybody wait."""
+
 SERVE_SECONDS = 60.0
 """For a worker to go over to other documents: it waits ten for subscriptions, and may have to start before."""
+
+EXIT_UNAVAILABLE = 71
+"""As sysexits.h has it for what the system cannot do; no process of ours ends with it."""
 
 CHILD = "mesh_gateway.gateway.workers.child"
 
@@ -111,13 +120,18 @@ class Worker:
         async with self._changing:
             if self._stopping.is_set():
                 return
-            process, control = await self._started()
-        hearing = asyncio.create_task(self._hear(control))
+            try:
+                process, control = await self._started()
+            except OSError as error:  # the system has no process or file to spare at the moment
+                self.code = EXIT_UNAVAILABLE
+                log.error("a worker cannot be started", worker=self.number, reason=error.strerror)
+                return
+        beside = [asyncio.create_task(self._hear(control)), asyncio.create_task(self.watch())]
         try:
             self.code = await process.wait()
-            await hearing
+            await beside[0]
         finally:
-            hearing.cancel()
+            await end(beside)
             self.up.clear()
             self._process = self._control = None
             control.close()
@@ -145,6 +159,22 @@ class Worker:
                 self._heard(await control.receive())
         if self._served is not None and not self._served.done():
             self._served.set_exception(Silent(f"worker {self.number} has ended meanwhile"))
+
+    async def watch(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """End its process when its loop does not turn any more, so that another one is started. Until cancelled."""
+        missed = 0
+        while True:
+            await sleep(LOOK_SECONDS)
+            if not self.up.is_set():
+                continue
+            try:
+                await self.asking.get("/livez")
+                missed = 0
+            except Silent as error:
+                missed += 1
+                if missed == MISSES:
+                    log.error("a worker is deaf and is ended", worker=self.number, reason=str(error))
+                    self.kill()
 
     def _heard(self, frame: Frame) -> None:
         match frame:
@@ -208,6 +238,8 @@ def _words(code: int) -> str:
             return f"killed by signal {-code}"
     if code == EXIT_STORE:
         return "its store cannot be trusted or is in use (exit code 74); its log says more"
+    if code == EXIT_UNAVAILABLE:
+        return "no process could be started"
     if code == EXIT_CONFIGURATION:
         return "it cannot serve the documents (exit code 78); its log says why"
     return f"ended with exit code {code}"

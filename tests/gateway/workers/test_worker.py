@@ -1,0 +1,129 @@
+"""A worker as its parent sees it, and documents that not all workers take."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mesh_gateway.gateway.reload import CannotReload
+from mesh_gateway.gateway.workers.asking import Answer, Silent
+from mesh_gateway.gateway.workers.change import go_over
+from mesh_gateway.gateway.workers.worker import MISSES, Worker
+from mesh_gateway.topology.spec import GatewaySpec
+from tests.harness import PATIENCE
+
+BEFORE = GatewaySpec(digest="before")
+ANSWERS, NONE = [True], [False]
+AFTER = replace(BEFORE, digest="after")
+
+
+class Deaf:
+    """The admin API of a worker that answers as it is told."""
+
+    def __init__(self, *answers: bool) -> None:
+        self.answers = list(answers)
+
+    async def get(self, target: str) -> Answer:
+        if not self.answers.pop(0):
+            raise Silent("worker 1 gives no answer in time")
+        return Answer(200, b"ok\n")
+
+
+class Watched(Worker):
+    """A worker without a process; what would end it is noted."""
+
+    def __init__(self, *answers: bool) -> None:
+        super().__init__(1, "nowhere", _nothing, asyncio.Lock())
+        self.asking = Deaf(*answers)  # type: ignore[assignment]  # as far as it is asked here
+        self.up.set()
+        self.killed = 0
+
+    def kill(self) -> None:
+        self.killed += 1
+
+    async def watched(self) -> None:
+        """Until there are no more answers."""
+
+        async def sleep(seconds: float) -> None:
+            if not self.asking.answers:  # type: ignore[attr-defined]
+                raise asyncio.CancelledError
+
+        with pytest.raises(asyncio.CancelledError):
+            await self.watch(sleep)
+
+
+def _nothing() -> Any:
+    raise AssertionError("nobody starts it")
+
+
+async def test_a_worker_whose_loop_stands_still_is_ended():
+    worker = Watched(*ANSWERS, *NONE * MISSES)
+
+    await worker.watched()
+
+    assert worker.killed == 1
+
+
+async def test_a_worker_that_was_late_now_and_then_is_left_alone():
+    worker = Watched(*NONE * (MISSES - 1), *ANSWERS, *NONE * (MISSES - 1))
+
+    await worker.watched()
+
+    assert worker.killed == 0
+
+
+class Fake:
+    """A worker that goes over to documents, or says why not."""
+
+    def __init__(self, number: int, refuses: str = "", *, dies: bool = False) -> None:
+        self.number = number
+        self.pid = 1
+        self.served: list[str] = []
+        self.killed = 0
+        self._refuses = refuses
+        self._dies = dies
+
+    async def serve(self, share: GatewaySpec) -> str:
+        if self._dies:
+            raise Silent(f"worker {self.number} has ended meanwhile")
+        if self._refuses and share.digest == "after":
+            return self._refuses
+        self.served.append(share.digest)
+        return ""
+
+    def kill(self) -> None:
+        self.killed += 1
+
+
+async def refusal(*workers: Fake) -> str:
+    """Why these do not go over to other documents."""
+    with pytest.raises(CannotReload) as error:
+        async with asyncio.timeout(PATIENCE):
+            await go_over(workers, lambda number: AFTER, lambda number: BEFORE)
+    return str(error.value)
+
+
+async def test_documents_that_one_worker_refuses_are_served_by_none():
+    first, second, third = Fake(0), Fake(1, "its certificate is gone"), Fake(2)
+
+    said = await refusal(first, second, third)
+
+    assert said == "worker 1: its certificate is gone"
+    assert [one.served for one in (first, second, third)] == [["after", "before"], [], ["after", "before"]]
+
+
+async def test_the_first_worker_tries_documents_before_the_others():
+    first, second = Fake(0, "no"), Fake(1)
+
+    assert await refusal(first, second) == "worker 0: no"
+    assert second.served == []
+
+
+async def test_a_worker_that_dies_of_new_documents_refuses_them():
+    first, second = Fake(0, dies=True), Fake(1)
+
+    assert "worker 0 has ended" in await refusal(first, second)
+    assert (first.killed, second.served) == (1, [])
