@@ -29,6 +29,7 @@ NAMES = (
     "end_to_end",
     "latency",
     "relays",
+    "workers",
     "footprint",
 )
 LONG = ("stalls", "soak")

@@ -37,9 +37,9 @@ PATIENCE = 120.0
 REMOTE = [backing for backing in BACKINGS if backing.variable]
 
 
-def pinned(core: int) -> list[str]:
-    """Words before a command that keep it on a core, where there are several."""
-    return ["taskset", "-c", str(core)] if (os.cpu_count() or 1) > 1 else []
+def pinned(core: int | None) -> list[str]:
+    """Words before a command that keep it on a core, where there are several; None: on any."""
+    return ["taskset", "-c", str(core)] if core is not None and (os.cpu_count() or 1) > 1 else []
 
 
 @contextlib.contextmanager
@@ -56,7 +56,7 @@ def on_core_under_test() -> Iterator[None]:
 
 @contextlib.contextmanager
 def spawned(
-    core: int, *command: str, environment: Mapping[str, str] | None = None
+    core: int | None, *command: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that is surely gone afterwards: SIGTERM, and SIGKILL to whoever does not heed it."""
     process = subprocess.Popen([*pinned(core), *command], cwd=ROOT, env={**os.environ, **(environment or {})})
@@ -112,13 +112,15 @@ def certificates(directory: Path) -> Certificates:
 
 
 @contextlib.contextmanager
-def sink(certificates: Certificates | None = None, refuse_every: int = 0) -> Iterator[tuple[int, int]]:
+def sink(
+    certificates: Certificates | None = None, refuse_every: int = 0, core: int | None = OTHERS
+) -> Iterator[tuple[int, int]]:
     """A subscriber: its port and its pid."""
     port = free_port()
     words = ["sink", str(port), "--refuse-every", str(refuse_every)]
     if certificates:
         words += ["--certificate", str(certificates.certificate), str(certificates.key)]
-    with spawned(OTHERS, *module("tests.bench.load", *words)) as process:
+    with spawned(core, *module("tests.bench.load", *words)) as process:
         listening(port, process)
         yield port, process.pid
 
@@ -149,15 +151,25 @@ class Answered:
     cpu: float
 
 
-def load(port: int, request: bytes, seconds: float, certificates: Certificates | None = None) -> Answered:
+def load(
+    port: int,
+    request: bytes,
+    seconds: float,
+    certificates: Certificates | None = None,
+    core: int | None = OTHERS,
+) -> Answered:
     """Send all that is taken for so long."""
-    with producing(port, request, seconds, certificates) as process:
+    with producing(port, request, seconds, certificates, core) as process:
         return answered(process)
 
 
 @contextlib.contextmanager
 def producing(
-    port: int, request: bytes, seconds: float, certificates: Certificates | None = None
+    port: int,
+    request: bytes,
+    seconds: float,
+    certificates: Certificates | None = None,
+    core: int | None = OTHERS,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A producer that has begun."""
     with tempfile.NamedTemporaryFile() as file:
@@ -165,7 +177,7 @@ def producing(
         file.flush()
         words = ["client", str(port), str(seconds), file.name]
         words += ["--ca", str(certificates.ca)] if certificates else []
-        command = [*pinned(OTHERS), *module("tests.bench.load", *words)]
+        command = [*pinned(core), *module("tests.bench.load", *words)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
             try:
                 yield process
@@ -215,8 +227,9 @@ def documents(
 class Gateway:
     """`mesh-gateway run`, with these documents, until the block ends; ready when the block begins."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, text: str, *words: str, core: int | None = UNDER_TEST) -> None:
+        """`words`: more options of `run`."""
+        self._text, self._words, self._core = text, words, core
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -228,7 +241,9 @@ class Gateway:
             words = ["run", "-f", str(file), "--state", f"{directory}/state", "--log-level", "error"]
             words += ["--ingress", f"127.0.0.1:{self.ingress}", "--admin", f"127.0.0.1:{self._admin}"]
             began = time.monotonic()
-            self.process = stack.enter_context(spawned(UNDER_TEST, *module("mesh_gateway", *words)))
+            self.process = stack.enter_context(
+                spawned(self._core, *module("mesh_gateway", *words, *self._words))
+            )
             self._wait_until_ready()
             self.start_seconds = time.monotonic() - began
             self._stack = stack.pop_all()
