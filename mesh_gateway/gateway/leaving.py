@@ -262,7 +262,7 @@ async def channel_leaves(link: Link, channel: Channel, task: Task, *, grace: flo
         await end([task])
 
 
-async def end(tasks: Sequence[Task]) -> None:
+async def end(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Cancel these and wait until they have ended."""
     for task in tasks:
         task.cancel()

@@ -30,6 +30,8 @@ class Place:
     ingress: Literal["own", "shared", "none"] = "own"
     """`shared`: other processes listen on the same port, and this one begins to when it can store events. `none`: nobody
     can send to it."""
+    patience: float = 0.0
+    """Seconds more for its transports to connect, before clients may connect to it all the same: others serve meanwhile."""
     admin: socket.socket | None = None
     """A listening socket for the admin API, in place of the address that the documents name."""
 

@@ -233,10 +233,14 @@ class Mesh:
 
     # ── what can be seen ─────────────────────────────────────────────────────────────────────
 
-    async def up(self) -> None:
-        """Returns once every transport is connected and every reader has subscribed."""
+    async def connected(self) -> None:
+        """Returns once every transport is connected: then events can be stored."""
         for link in self.parts.links.values():
             await link.up.wait()
+
+    async def up(self) -> None:
+        """Returns once every transport is connected and every reader has subscribed."""
+        await self.connected()
         for reader in self.readers():
             await reader.begun.wait()
         for relay in self.relays():

@@ -13,7 +13,7 @@ import contextlib
 import gc
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
@@ -200,15 +200,8 @@ class GatewayProcess:
                 await self._mesh.up()
 
     async def _say_ready(self) -> None:
-        stopping = asyncio.ensure_future(self._stop.wait())
-        connected = asyncio.ensure_future(self._mesh.up())
-        try:
-            await asyncio.wait(
-                {stopping, connected}, timeout=CONNECT_PATIENCE, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            for waiting in (stopping, connected):
-                waiting.cancel()
+        await self._while_it_serves(self._mesh.up(), CONNECT_PATIENCE)
+        await self._while_it_serves(self._mesh.connected(), self._place.patience)
         if self._stop.is_set():
             return
         await self._listeners.begin()
@@ -230,6 +223,15 @@ class GatewayProcess:
                 "digest": self.spec.digest,
             }
         )
+
+    async def _while_it_serves(self, work: Coroutine[Any, Any, None], patience: float) -> None:
+        """Wait for this, no longer than so many seconds, and not when the process is told to stop."""
+        stopping = asyncio.ensure_future(self._stop.wait())
+        working = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({stopping, working}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await end([stopping, working])
 
     def _observers(self) -> Observers:
         settings = {"gateway": self.spec.name, "cluster": self.spec.cluster}

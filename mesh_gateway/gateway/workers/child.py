@@ -7,6 +7,7 @@ control channel; what others ask, over the admin socket that the parent gave it.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import socket
@@ -29,6 +30,9 @@ from mesh_gateway.transport.plugins import load_plugins
 EXIT_ORPHANED = 75
 """Its parent was killed. Nobody reads it."""
 
+PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h."""
+
 
 class Child:
     """The gateway in this process, and its ear for the parent. `run` has one owner."""
@@ -38,7 +42,7 @@ class Child:
         self._end = control
         self._control: Control
         documents = within_limits(Documents(begin.spec, self._load, options=begin.options))
-        place = Place(ingress=begin.ingress, admin=admin)
+        place = Place(ingress=begin.ingress, patience=begin.patience, admin=admin)
         self._ready = asyncio.Event()
         self._facts: dict[str, Any] = {}
         self._process = GatewayProcess(documents, load_plugins(), self._announce, place)
@@ -94,10 +98,25 @@ def orphaned() -> None:
     os._exit(EXIT_ORPHANED)
 
 
+def end_with_parent() -> None:
+    """Have the system kill this process when its parent has gone: a loop that stands still hears nothing of it, and
+    would keep its store from the next parent for ever. Where that is not allowed, `orphaned` is all there is.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def handed(number: str) -> socket.socket:
+    """An open socket that the parent gave, and that no process which a plugin starts gets: it would outlive this one."""
+    given = socket.socket(fileno=int(number))
+    given.set_inheritable(False)
+    return given
+
+
 def main() -> int:
     """`python -m mesh_gateway.gateway.workers.child CONTROL ADMIN`, both numbers of open sockets."""
+    end_with_parent()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent's business
-    control, admin = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
+    control, admin = map(handed, sys.argv[1:3])
     try:
         begin = first(control)
     except Gone:

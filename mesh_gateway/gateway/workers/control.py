@@ -24,6 +24,8 @@ class Begin:
     number: int
     spec: GatewaySpec
     ingress: Literal["shared", "none"]
+    patience: float = 0.0
+    """As `Place.patience`."""
     log_level: str = "info"
     options: frozenset[str] = frozenset()
     path: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import structlog
@@ -32,6 +33,10 @@ LOOK_SECONDS = 5.0
 MISSES = 3
 """A worker that serves is asked every five seconds whether its loop turns. Three times no answer, each waited for
 `asking.ANSWER_SECONDS`, is half a minute in which nobody was served by it: longer than a busy machine makes anybody wait."""
+
+AGAIN_SECONDS = 30.0
+"""For a worker that is started again to reach its transports, before it takes connections without them. Others take them
+meanwhile, and reach what it does not, or are sent away by all alike."""
 
 SERVE_SECONDS = 60.0
 """For a worker to go over to other documents: it waits ten for subscriptions, and may have to start before."""
@@ -127,6 +132,10 @@ class Worker:
                 log.error("a worker cannot be started", worker=self.number, reason=error.strerror)
                 return
         beside = [asyncio.create_task(self._hear(control)), asyncio.create_task(self.watch())]
+        if (
+            self._stopping.is_set()
+        ):  # while it was started: there was no process then that could have been told
+            self._signal(signal.SIGTERM)
         try:
             self.code = await process.wait()
             await beside[0]
@@ -140,17 +149,19 @@ class Worker:
 
     async def _started(self) -> tuple[asyncio.subprocess.Process, Control]:
         ours, theirs = socket.socketpair()
-        admin = _private(self._socket_path)
-        with theirs, admin:
-            # In a session of its own: Ctrl-C is meant for the parent, which knows what to do.
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", CHILD, str(theirs.fileno()), str(admin.fileno()),
-                pass_fds=(theirs.fileno(), admin.fileno()), stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+        with contextlib.ExitStack() as unused:
+            unused.enter_context(ours)
+            with theirs, _private(self._socket_path) as admin:
+                # In a session of its own: Ctrl-C is meant for the parent, which knows what to do.
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-P", "-m", CHILD, str(theirs.fileno()), str(admin.fileno()),
+                    pass_fds=(theirs.fileno(), admin.fileno()), stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
+                )  # fmt: skip
+            unused.pop_all()
         control = await Control.over(ours)
         self._process, self._control, self.state = process, control, "starting"
         with contextlib.suppress(Gone):
-            await control.send(self._begin())
+            await control.send(replace(self._begin(), patience=AGAIN_SECONDS if self.restarts else 0.0))
         return process, control
 
     async def _hear(self, control: Control) -> None:
@@ -196,8 +207,8 @@ class Worker:
             return ""
         self._served = asyncio.get_running_loop().create_future()
         try:
-            await self._control.send(Serve(share))
             async with asyncio.timeout(SERVE_SECONDS):
+                await self._control.send(Serve(share))
                 return await self._served
         except (Gone, TimeoutError) as error:
             raise Silent(f"worker {self.number} does not say whether it serves other documents") from error

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mesh_gateway.gateway.reload import CannotReload
+from mesh_gateway.gateway.workers import worker as workers
 from mesh_gateway.gateway.workers.asking import Answer, Silent
 from mesh_gateway.gateway.workers.change import go_over
+from mesh_gateway.gateway.workers.control import Begin
 from mesh_gateway.gateway.workers.worker import MISSES, Worker
 from mesh_gateway.topology.spec import GatewaySpec
 from tests.harness import PATIENCE
@@ -127,3 +133,58 @@ async def test_a_worker_that_dies_of_new_documents_refuses_them():
 
     assert "worker 0 has ended" in await refusal(first, second)
     assert (first.killed, second.served) == (1, [])
+
+
+# ── a process that does as the test says ─────────────────────────────────────────────────────
+
+IDLE = "import time; time.sleep(600)"
+
+
+@contextlib.asynccontextmanager
+async def idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: Callable[[], None] = lambda: None
+) -> AsyncIterator[Worker]:
+    """A worker whose process does nothing and reads nothing; `started` is called when there is one, and nobody knows yet."""
+    start = asyncio.create_subprocess_exec
+
+    async def start_idle(*words: Any, **settings: Any) -> asyncio.subprocess.Process:
+        process = await start(sys.executable, "-c", IDLE, **settings)
+        started()
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start_idle)
+    begin = Begin(1, BEFORE, "shared")
+    worker = Worker(1, str(tmp_path / "1.sock"), lambda: begin, asyncio.Lock())
+    running = asyncio.create_task(worker.run())
+    try:
+        yield worker
+        async with asyncio.timeout(PATIENCE):
+            await running
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_a_worker_that_is_told_to_stop_while_it_is_started_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with idle(tmp_path, monkeypatch, started=lambda: worker.stop()) as worker:
+        pass
+
+    assert (worker.state, worker.pid) == ("stopped", None)
+
+
+async def test_a_worker_that_does_not_read_holds_no_reload_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(workers, "SERVE_SECONDS", 0.1)
+    more_than_a_socket_takes = replace(BEFORE, digest="x" * 2**23)
+
+    async with idle(tmp_path, monkeypatch) as worker:
+        async with asyncio.timeout(PATIENCE):
+            while worker._control is None:
+                await asyncio.sleep(0.01)
+            with pytest.raises(Silent, match="worker 1 does not say"):
+                await worker.serve(more_than_a_socket_takes)
+        worker.kill()
+        worker.stop()
