@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import httptools
 
 from mesh_gateway.errors import MeshError
 
 ANSWER_SECONDS = 8.0
-"""For a whole answer: twice what the workers give their transports (`backlog.SCRAPE_SECONDS`), and less than a client waits."""
+"""For a whole answer to a question: twice what the workers give their transports (`backlog.SCRAPE_SECONDS`), and less than a client waits."""
 
 READ_BYTES = 65_536
+
+T = TypeVar("T")
 
 
 class Silent(MeshError):
@@ -68,7 +70,7 @@ class Asked:
 
 
 class Asking:
-    """Asks one worker. Everything raises `Silent` when it does not answer in time, or not to the end."""
+    """Asks one worker. Everything raises `Silent` when it does not answer, or not to the end."""
 
     def __init__(self, worker: int, path: str) -> None:
         self._worker = worker
@@ -76,30 +78,35 @@ class Asking:
 
     async def get(self, target: str) -> Answer:
         """What is at `target`, path and query."""
-        return await self._whole("GET", target, b"")
+        return await self._in_time(self._whole("GET", target, b""))
 
     async def post(self, target: str, document: Mapping[str, Any]) -> Answer:
-        """The answer to this JSON."""
+        """The answer to this JSON, however long it takes: dead letters may be many. A worker whose loop stands still is
+        ended meanwhile (`Worker.watch`), which is heard here.
+        """
         return await self._whole("POST", target, json.dumps(document).encode())
 
     async def _whole(self, method: str, target: str, body: bytes) -> Answer:
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                pieces = [piece async for piece in self._pieces(method, target, body)]
-        except TimeoutError as error:
-            raise self._silent("gives no answer in time") from error
+        pieces = [piece async for piece in self._pieces(method, target, body)]
         return Answer(int(pieces[0]), b"".join(pieces[1:]))
 
     async def lines(self, target: str) -> AsyncIterator[dict[str, Any]]:
         """The JSON lines of a stream, as they come, until the worker ends it. An answer other than 200 has none."""
         text = b""
         pieces = self._pieces("GET", target, b"")
-        if await anext(pieces) != b"200":
+        if await self._in_time(anext(pieces)) != b"200":
             return
         async for piece in pieces:
             *whole, text = (text + piece).split(b"\n")
             for line in whole:
                 yield json.loads(line)
+
+    async def _in_time(self, answer: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await answer
+        except TimeoutError as error:
+            raise self._silent("gives no answer in time") from error
 
     async def _pieces(self, method: str, target: str, body: bytes) -> AsyncIterator[bytes]:
         """The status, then the body as it comes."""

@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from mesh_gateway import __version__
+from mesh_gateway import __version__, native
 from mesh_gateway.errors import MeshError, StoreDamaged
 from mesh_gateway.gateway import signals
 from mesh_gateway.gateway.admin.application import application
@@ -36,12 +36,13 @@ from mesh_gateway.gateway.status import configured
 from mesh_gateway.gateway.supervise import Part, supervise
 from mesh_gateway.gateway.workers import shares, stores
 from mesh_gateway.gateway.workers.admin.resources import resources_of
-from mesh_gateway.gateway.workers.asking import Answer, Asking, Silent
+from mesh_gateway.gateway.workers.asking import Asking
 from mesh_gateway.gateway.workers.change import go_over
 from mesh_gateway.gateway.workers.control import Begin
 from mesh_gateway.gateway.workers.front import Front
 from mesh_gateway.gateway.workers.merging import merged
-from mesh_gateway.gateway.workers.metrics import Exporter, Total
+from mesh_gateway.gateway.workers.metrics import Exporter
+from mesh_gateway.gateway.workers.survey import Survey
 from mesh_gateway.gateway.workers.worker import Worker
 from mesh_gateway.topology.spec import GatewaySpec, TransportSpec
 from mesh_gateway.transport.contract import Capabilities
@@ -55,8 +56,6 @@ EXIT_UNFINISHED = 70
 
 IN_ORDER = (EXIT_OK, -signal.SIGTERM)
 """Exit codes of workers that were told to stop: also before they had anything to stop."""
-
-OK = 200
 
 
 class Group:
@@ -77,10 +76,8 @@ class Group:
         self._changing = asyncio.Lock()
         self._stop = asyncio.Event()
         self._exit = EXIT_OK
-        self._was_ready = False
-        """All of them, at the same time."""
         self._front = Front(lambda token: application(resources_of(self), token))
-        self._total = Total()
+        self._survey = Survey(self._workers, workers)
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────
 
@@ -91,7 +88,7 @@ class Group:
             with stores.held(shares.state_of(self.spec)) as socket_path:
                 await self._front.open(self.spec)
                 try:
-                    self._workers = [self._worker(number, socket_path) for number in self._numbers()]
+                    self._workers += [self._worker(number, socket_path) for number in self._numbers()]
                     hangups = self._documents.hangups
                     with signals.handled(self._told_to_stop, self.reloader.ask, hangups):
                         await self._serve()
@@ -246,57 +243,32 @@ class Group:
         One that is started again may wait for its place among the readers for as long as its broker still believes in the
         one that died. That is no reason to send nothing to the others, nor to it: it can store events.
         """
-        up = [worker for worker in self._serving if worker.up.is_set()]
-        answers = await asyncio.gather(*(_told(worker.asking, "/readyz") for worker in up))
-        ready = [answer for answer in answers if answer is not None and answer.status == OK]
-        self._was_ready = self._was_ready or len(ready) == self._count
-        return self.state == "ready" and self._was_ready and bool(ready)
+        return self.state == "ready" and await self._survey.ready()
 
     async def status(self) -> dict[str, Any]:
         """The document behind `mesh-gateway status`."""
         reloads = self.reloader.reloads
-        found = {worker.number: answer.document for worker, answer in await self._all("/api/v1/status")}
+        found = await self._survey.statuses()
         return {
             "gateway": self.spec.name,
             "cluster": self.spec.cluster,
             "version": __version__,
+            "native": native.PARTS.version,
             "generation": reloads.generation,
             "digest": self.spec.digest,
             "state": self.state,
             "conditions": [configured(reloads)],
             "reload": reloads.document(),
             **self._front.urls,
-            "workers": self._documents_of_workers(),
+            "workers": self._survey.documents(heard=found),
             **merged(found, partial(shares.local, self.spec), self.broker_url),
         }
 
-    def _documents_of_workers(self) -> list[dict[str, Any]]:
-        return [{**worker.document(), "ingress": worker.number < self._count} for worker in self._workers]
-
     async def metrics(self) -> bytes:
         """The text of `/metrics`."""
-        found = await self._all("/metrics")
-        for worker, answer in found:
-            self._total.note(worker.incarnation, answer.body.decode())
-        there = [worker.incarnation for worker, _ in found]
-        families = self._total.families(there, partial(shares.local, self.spec))
-        return Exporter(
-            families, self.reloader.reloads, self.spec.digest, self._documents_of_workers()
-        ).render()
-
-    async def _all(self, target: str) -> list[tuple[Worker, Answer]]:
-        """What each worker answers that does."""
-        up = [worker for worker in self._workers if worker.up.is_set()]
-        answers = await asyncio.gather(*(_told(worker.asking, target) for worker in up))
-        return [(worker, answer) for worker, answer in zip(up, answers, strict=True) if answer is not None]
-
-
-async def _told(asking: Asking, target: str) -> Answer | None:
-    try:
-        return await asking.get(target)
-    except Silent as error:
-        log.debug("a worker does not answer", reason=str(error))
-        return None
+        families = await self._survey.families(partial(shares.local, self.spec))
+        workers = self._survey.documents()
+        return Exporter(families, self.reloader.reloads, self.spec.digest, workers).render()
 
 
 def _of_all(name: str, facts: Sequence[Mapping[str, Any]]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import apsw
 
-from mesh_gateway.errors import TransportError
+from mesh_gateway.errors import NotPermitted, TransportError
 from mesh_gateway.gateway.staying import MEMORY
 from mesh_gateway.transport.embedded.space import Hold
 from mesh_gateway.transport.embedded.store import Store, StoredChannel, StoredGroup
@@ -31,7 +31,7 @@ def held(state: Path) -> Iterator[Callable[[int], str]]:
     folder = state / FOLDER
     hold = Hold(folder)
     try:
-        folder.chmod(0o700)  # nobody else may ask the workers anything
+        _make_private(folder)
         # A socket's path may have 107 bytes, and that of a state directory has more: so it is found through this.
         opened = os.open(folder, os.O_PATH | os.O_DIRECTORY)
         try:
@@ -42,6 +42,16 @@ def held(state: Path) -> Iterator[Callable[[int], str]]:
                 one.unlink()
     finally:
         hold.release()
+
+
+def _make_private(folder: Path) -> None:
+    """Nobody else may ask the workers anything. Raises `NotPermitted`."""
+    try:
+        folder.chmod(0o700)
+    except OSError as error:
+        raise NotPermitted(
+            f"{folder} cannot be closed to others: {error.strerror}; it has to belong to the user that runs this gateway"
+        ) from error
 
 
 def directory(state: Path, number: int) -> Path:

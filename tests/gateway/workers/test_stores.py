@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from mesh_gateway.errors import StoreDamaged
+from mesh_gateway.errors import NotPermitted, StoreDamaged
 from mesh_gateway.event import Event
 from mesh_gateway.gateway.workers import stores
 from mesh_gateway.transport.contract import ChannelSpec, Ensure, Purpose, Start, TransportContext
@@ -92,3 +94,13 @@ def test_a_state_directory_has_one_parent_at_a_time(tmp_path: Path):
 def test_nobody_else_may_look_at_the_sockets(tmp_path: Path):
     with stores.held(tmp_path):
         assert (tmp_path / stores.FOLDER).stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_of_somebody_else_is_said_to_be_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def somebody_elses(path: Path, mode: int) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(Path, "chmod", somebody_elses)
+
+    with pytest.raises(NotPermitted, match="has to belong to the user that runs"), stores.held(tmp_path):
+        pass

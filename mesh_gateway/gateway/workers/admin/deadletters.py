@@ -69,7 +69,7 @@ class GroupDeadLetters:
         return JSONResponse(self._placed(broker, worker, good(answer).document))
 
     async def redrive(self, request: Request) -> Response:
-        """Worker by worker, until the limit is reached."""
+        """Worker by worker, until the limit is reached. When one of them fails, the answer says what others had sent by then."""
         broker = known(self._group, name_in_path(request))
         wanted = await json_object(request)
         limit: Any = wanted.get("limit")
@@ -81,13 +81,12 @@ class GroupDeadLetters:
                 left = limit - by["by_trigger"].total()
                 if at and left < 1:
                     break
-            answer = await answer_of(
-                asking.post(
-                    f"/api/v1/dead-letters/{broker}/redrive",
-                    {**wanted, "limit": limit if left is None else left},
-                )
-            )
-            result = good(answer).document
+            own = {**wanted, "limit": limit if left is None else left}
+            try:
+                answer = await answer_of(asking.post(f"/api/v1/dead-letters/{broker}/redrive", own))
+                result = good(answer).document
+            except HTTPException as error:
+                raise _besides(error, total["redriven"]) from error
             for name in ("matched", "redriven"):
                 total[name] += result[name]
             for name, counter in by.items():
@@ -125,3 +124,12 @@ class GroupDeadLetters:
         if worker == 0 or not shares.local(self._group.spec, broker):
             return dict(item)
         return {**item, "position": f"{worker}.{item['position']}"}
+
+
+def _besides(error: HTTPException, redriven: int) -> HTTPException:
+    """The same error, with what was done before it and stays done."""
+    if not redriven:
+        return error
+    return HTTPException(
+        error.status_code, f"{error.detail}; {redriven} of other workers were redriven before that"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,25 +26,26 @@ class GroupWatch:
         broker = known(self._group, request.query_params.get("broker"))
         source, id = event_of(request)
         target = f"/api/v1/watch?{urlencode({'broker': broker, 'source': source, 'id': id})}"
-        return StreamingResponse(self._followed(target), media_type="application/x-ndjson")
+        workers = [asking for _, asking in serving(self._group)]
+        return StreamingResponse(_followed(workers, target), media_type="application/x-ndjson")
 
-    async def _followed(self, target: str) -> AsyncIterator[str]:
-        facts: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
-        workers = serving(self._group)
-        async with asyncio.TaskGroup() as tasks:
-            watching = [asyncio.Event() for _ in workers]
-            following = [
-                tasks.create_task(_follow(asking, target, facts, begun))
-                for (_, asking), begun in zip(workers, watching, strict=True)
-            ]
-            try:
-                for begun in watching:
-                    await begun.wait()
-                async for line in until_done(facts):
-                    yield line
-            finally:
-                for one in following:
-                    one.cancel()
+
+async def _followed(workers: Sequence[Asking], target: str) -> AsyncIterator[str]:
+    facts: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
+    async with asyncio.TaskGroup() as tasks:
+        watching = [asyncio.Event() for _ in workers]
+        following = [
+            tasks.create_task(_follow(asking, target, facts, begun))
+            for asking, begun in zip(workers, watching, strict=True)
+        ]
+        try:
+            for begun in watching:
+                await begun.wait()
+            async for line in until_done(facts):
+                yield line
+        finally:
+            for one in following:
+                one.cancel()
 
 
 async def _follow(
