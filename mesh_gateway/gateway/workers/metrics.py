@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.registry import Collector
 
-from mesh_gateway.gateway.metrics import PREFIX, configuration
+from mesh_gateway.gateway.exposition import PREFIX, Page, labels
+from mesh_gateway.gateway.metrics import configuration
 from mesh_gateway.gateway.reload import Reloads
 
 Incarnation = tuple[int, int]
@@ -42,11 +40,16 @@ class Family:
         """Whether it only grows."""
         return self.type in ("counter", "histogram")
 
-    def metric(self) -> Metric:
-        metric = Metric(self.name, self.text, self.type)
-        for (name, labels), value in self.samples.items():
-            metric.add_sample(name, dict(labels), value)
-        return metric
+    def write(self, page: Page) -> None:
+        """Its samples, under the names that they have."""
+        name = self.name.removeprefix(PREFIX)
+        family = (
+            page.counter(name, self.text)
+            if self.type == "counter"
+            else page.family(name, self.text, self.type)
+        )
+        for (sample, found), value in self.samples.items():
+            family.add_as(sample, labels(**dict(found)), value)
 
 
 class Total:
@@ -111,7 +114,7 @@ def _family(metric: Metric) -> Family:
     return Family(metric.name, metric.documentation, metric.type, samples)
 
 
-class Exporter(Collector):
+class Exporter:
     """The text of one moment."""
 
     def __init__(
@@ -127,26 +130,17 @@ class Exporter(Collector):
         self._workers = list(workers)
 
     def render(self) -> bytes:
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(self)
-        return generate_latest(registry)
-
-    def describe(self) -> Iterable[Metric]:
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        yield from configuration(self._digest, self._reloads)
-        yield from self._of_workers()
+        page = Page()
+        configuration(page, self._digest, self._reloads)
+        self._of_workers(page)
         for family in self._families:
-            yield family.metric()
+            family.write(page)
+        return page.render()
 
-    def _of_workers(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily(PREFIX + "worker_up", "1 while a worker serves.", labels=["worker"])
-        restarts = CounterMetricFamily(
-            PREFIX + "worker_restarts", "Times a worker was started again.", labels=["worker"]
-        )
+    def _of_workers(self, page: Page) -> None:
+        up = page.gauge("worker_up", "1 while a worker serves.")
+        restarts = page.counter("worker_restarts", "Times a worker was started again.")
         for one in self._workers:
-            number = str(one["worker"])
-            up.add_metric([number], int(one["state"] == "ready"))
-            restarts.add_metric([number], int(str(one["restarts"])))
-        yield from (up, restarts)
+            at = labels(worker=str(one["worker"]))
+            up.add(at, int(one["state"] == "ready"))
+            restarts.add(at, int(str(one["restarts"])))
