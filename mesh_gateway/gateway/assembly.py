@@ -139,8 +139,7 @@ def make_transport(
         on_lost=lost,
         on_fatal=around.on_fatal,
     )
-    transport: Transport = import_string(kind.load)(options, context)
-    return transport
+    return around.placed(spec, import_string(kind.load)(options, context))
 
 
 def make_broker(spec: BrokerSpec, made: Assembled, stays: Staying) -> BrokerParts:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from mesh_gateway.gateway.addresses import CannotListen
 from mesh_gateway.gateway.admin.listener import Admin
 from mesh_gateway.gateway.ingress import Ingress, NoIngress
-from mesh_gateway.gateway.parts import Parts
+from mesh_gateway.gateway.parts import Parts, Placed, as_it_is
 from mesh_gateway.gateway.supervise import Part, supervise
 from mesh_gateway.ingress.limits import IngressCounters
 from mesh_gateway.topology.spec import AdminSpec
@@ -34,6 +34,7 @@ class Place:
     """Seconds more for its transports to connect, before clients may connect to it all the same: others serve meanwhile."""
     admin: socket.socket | None = None
     """A listening socket for the admin API, in place of the address that the documents name."""
+    placed: Placed = as_it_is
 
     @property
     def alone(self) -> bool:

@@ -34,9 +34,10 @@ from mesh_gateway.topology.spec import (
     GatewaySpec,
     HttpDestination,
     RelaySpec,
+    TransportSpec,
 )
 from mesh_gateway.transport.channel import Channel
-from mesh_gateway.transport.contract import ChannelSpec
+from mesh_gateway.transport.contract import ChannelSpec, Transport
 from mesh_gateway.transport.plugins import Plugins, import_string
 
 DISPLAY = "display:"
@@ -118,6 +119,15 @@ class Assembled:
                 trigger.gate.let(trigger.parking)
 
 
+Placed = Callable[[TransportSpec, Transport], Transport]
+"""A transport as this process uses it: one of several workers has some events stored elsewhere."""
+
+
+def as_it_is(spec: TransportSpec, transport: Transport) -> Transport:
+    """The transport of a process that is alone."""
+    return transport
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the running objects need from the process they run in."""
@@ -130,6 +140,7 @@ class Surroundings:
     on_unreadable: Callable[[str, str], None]
     on_fatal: Callable[[str], None]
     chance: Callable[[], float] = random.random
+    placed: Placed = as_it_is
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,6 +253,7 @@ class GatewayProcess:
             ingress_url=partial(planned_url, spec.ingress),
             on_unreadable=self._unreadable,
             on_fatal=self._fatal,
+            placed=self._place.placed,
         )
 
     def _unreadable(self, channel: str, why: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from mesh_gateway.errors import StoreDamaged
 from mesh_gateway.gateway import logs
 from mesh_gateway.gateway.documents import Documents, within_limits
 from mesh_gateway.gateway.process import Announce, GatewayProcess
@@ -34,20 +35,23 @@ def serve(
     logs.configure(level)
     said = announce or _log_ready
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        if workers > 1 or _something_is_left(documents.spec.state_directory):
+        if workers > 1 or _there_were_more(documents.spec.state_directory):
             from mesh_gateway.gateway.workers.group import Group
 
             return runner.run(Group(documents, plugins, said, workers, level).run())
         return runner.run(GatewayProcess(within_limits(documents), plugins, said).run())
 
 
-def _something_is_left(state: Path | None) -> bool:
-    """Whether there were more workers once, and one of them has left events."""
+def _there_were_more(state: Path | None) -> bool:
+    """Whether more workers served this state the last time; what they have left is for a group to find out."""
     if state is None:
         return False
     from mesh_gateway.gateway.workers import stores
 
-    return bool(stores.left_over(state, 1))
+    try:
+        return stores.number_before(state) > 1 or bool(stores.left_over(state, 1))
+    except StoreDamaged:
+        return True  # which the group refuses in words
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -77,6 +77,7 @@ CODES: Mapping[str, Code] = {
     "MG055": Code("error", "several workers would not recognise what was relayed twice"),
     "MG056": Code("error", "several workers have no common position to start at"),
     "MG057": Code("error", "there are more workers than a trigger may deliver at a time"),
+    "MG058": Code("error", "ordered events wait that another number of workers has stored"),
     # What is served
     "MG201": Code("warning", "a Knative kind is not served here"),
     "MG202": Code("warning", "a document of another kind was skipped"),

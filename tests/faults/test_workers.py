@@ -18,7 +18,7 @@ from tests.faults import test_order as order
 from tests.faults.scale import scaled, thorough
 from tests.faults.test_rolling_stops import clients
 from tests.harness import PATIENCE, GatewayProcess, Producer, Subscriber, acknowledged_more, load, running
-from tests.transports import EMBEDDED, KAFKA, RABBITMQ, SQS, Mesh, one_trigger
+from tests.transports import EMBEDDED, KAFKA, RABBITMQ, SQS, Backing, Mesh, one_trigger
 
 KILLS = scaled(2, 20, "MESH_WORKER_KILLS")
 WORKERS = 2
@@ -108,13 +108,17 @@ async def test_another_number_of_workers_at_each_start_loses_nothing(tmp_path: P
             await delivered(subscriber, everybody)
 
 
-@pytest.mark.parametrize("backing", [KAFKA], indirect=True, ids=lambda backing: backing.kind)
-async def test_no_event_overtakes_another_of_its_key_whichever_worker_delivers_it(mesh: Mesh):
+@pytest.mark.parametrize("backing", [EMBEDDED, KAFKA], indirect=True, ids=lambda backing: backing.kind)
+async def test_no_event_overtakes_another_of_its_key_whichever_worker_takes_or_delivers_it(
+    mesh: Mesh, backing: Backing
+):
     ordered = order.Ordered()
     async with Subscriber(ordered.answer) as subscriber:
-        documents = order.documents(subscriber.url).replace(
-            "order: ordered", "order: ordered, mesh-gateway.dev/overflow: block"
-        )
+        documents = order.documents(subscriber.url)
+        if backing is not EMBEDDED:  # what is parked there may come back to another worker
+            documents = documents.replace(
+                "order: ordered", "order: ordered, mesh-gateway.dev/overflow: block"
+            )
         gateway = in_workers(mesh(documents))
         async with running(gateway), asyncio.TaskGroup() as tasks:
             tasks.create_task(order.send_all(gateway))

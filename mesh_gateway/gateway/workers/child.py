@@ -23,7 +23,12 @@ from mesh_gateway.gateway.listeners import Place
 from mesh_gateway.gateway.process import GatewayProcess
 from mesh_gateway.gateway.reload import CannotReload
 from mesh_gateway.gateway.run import loop_factory
+from mesh_gateway.gateway.supervise import Part, supervise
+from mesh_gateway.gateway.workers import stores
 from mesh_gateway.gateway.workers.control import Begin, Control, Gone, Ready, Serve, Served, first
+from mesh_gateway.gateway.workers.keyed import Stores
+from mesh_gateway.gateway.workers.keys import keyed
+from mesh_gateway.gateway.workers.neighbours import Door, Neighbour
 from mesh_gateway.topology.spec import GatewaySpec
 from mesh_gateway.transport.plugins import load_plugins
 
@@ -37,12 +42,18 @@ PR_SET_PDEATHSIG = 1
 class Child:
     """The gateway in this process, and its ear for the parent. `run` has one owner."""
 
-    def __init__(self, begin: Begin, control: socket.socket, admin: socket.socket) -> None:
+    def __init__(
+        self, begin: Begin, control: socket.socket, admin: socket.socket, door: socket.socket
+    ) -> None:
+        """`door`: where its neighbours store what is for this one."""
+        self._stores = Stores(begin.number, begin.workers, neighbours(begin))
+        self._door = Door(door, self._stores.open)
         self._spec = begin.spec
         self._end = control
         self._control: Control
         documents = within_limits(Documents(begin.spec, self._load, options=begin.options))
-        place = Place(ingress=begin.ingress, patience=begin.patience, admin=admin)
+        place = Place(ingress=begin.ingress, patience=begin.patience, admin=admin, placed=self._stores.placed)
+        self._stores.keyed = keyed(begin.spec)
         self._ready = asyncio.Event()
         self._facts: dict[str, Any] = {}
         self._process = GatewayProcess(documents, load_plugins(), self._announce, place)
@@ -50,7 +61,11 @@ class Child:
     async def run(self) -> int:
         """Serve until told to stop; the exit code."""
         self._control = await Control.over(self._end)
-        beside = [asyncio.create_task(self._obey()), asyncio.create_task(self._report())]
+        beside = [
+            asyncio.create_task(self._obey()),
+            asyncio.create_task(self._report()),
+            asyncio.create_task(supervise(Part("neighbours"), self._door.run)),
+        ]
         try:
             return await self._process.run()
         finally:
@@ -87,10 +102,23 @@ class Child:
             refused = str(error)
         if refused:
             self._spec = before
+        self._stores.keyed = keyed(self._spec)
         return refused
 
     def _load(self) -> GatewaySpec:
         return self._spec
+
+
+def neighbours(begin: Begin) -> dict[int, Neighbour]:
+    """The other workers that take events. A socket's path may have 107 bytes, and that of a state directory has more: so they are
+    found through a directory that stays open.
+    """
+    folder = os.open(begin.folder, os.O_PATH | os.O_DIRECTORY)
+    return {
+        number: Neighbour(number, f"/proc/self/fd/{folder}/{stores.store_socket(number)}")
+        for number in range(begin.workers)
+        if number != begin.number
+    }
 
 
 def orphaned() -> None:
@@ -113,10 +141,10 @@ def handed(number: str) -> socket.socket:
 
 
 def main() -> int:
-    """`python -m mesh_gateway.gateway.workers.child CONTROL ADMIN`, both numbers of open sockets."""
+    """`python -m mesh_gateway.gateway.workers.child CONTROL ADMIN DOOR`, numbers of open sockets."""
     end_with_parent()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent's business
-    control, admin = map(handed, sys.argv[1:3])
+    control, admin, door = map(handed, sys.argv[1:4])
     try:
         begin = first(control)
     except Gone:
@@ -127,7 +155,7 @@ def main() -> int:
     structlog.contextvars.bind_contextvars(worker=begin.number)
 
     async def run() -> int:
-        return await Child(begin, control, admin).run()
+        return await Child(begin, control, admin, door).run()
 
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(run())

@@ -24,6 +24,10 @@ class Begin:
     number: int
     spec: GatewaySpec
     ingress: Literal["shared", "none"]
+    workers: int = 1
+    """Those that take connections, the first numbers."""
+    folder: str = ""
+    """Where the sockets of its neighbours are."""
     patience: float = 0.0
     """As `Place.patience`."""
     log_level: str = "info"

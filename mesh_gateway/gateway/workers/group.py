@@ -86,6 +86,8 @@ class Group:
         try:
             shares.refuse(self.spec, self._count, self._can)
             with stores.held(shares.state_of(self.spec)) as socket_path:
+                shares.refuse_other_number(self.spec, self._count)
+                stores.note_number(shares.state_of(self.spec), self._count)
                 await self._front.open(self.spec)
                 try:
                     self._workers += [self._worker(number, socket_path) for number in self._numbers()]
@@ -107,14 +109,16 @@ class Group:
             )
         return [*range(self._count), *left]
 
-    def _worker(self, number: int, socket_path: Callable[[int], str]) -> Worker:
-        return Worker(number, socket_path(number), partial(self._begin, number), self._changing)
+    def _worker(self, number: int, socket_path: Callable[[str], str]) -> Worker:
+        return Worker(number, socket_path, partial(self._begin, number), self._changing)
 
     def _begin(self, number: int) -> Begin:
         return Begin(
             number=number,
             spec=self._share(number, self.spec, self._front.port.number),
             ingress="shared" if number < self._count else "none",
+            workers=self._count,
+            folder=str(shares.state_of(self.spec).absolute() / stores.FOLDER),
             log_level=self._log_level,
             options=self._documents.options,
             path=tuple(sys.path),

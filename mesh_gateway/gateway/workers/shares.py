@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mesh_gateway.errors import TopologyError
 from mesh_gateway.gateway.workers import stores
+from mesh_gateway.gateway.workers.keys import EMBEDDED
 from mesh_gateway.topology.spec import (
     AdminSpec,
     BrokerDestination,
@@ -21,10 +22,7 @@ from mesh_gateway.topology.spec import (
     TransportSpec,
     TriggerSpec,
 )
-from mesh_gateway.transport.contract import Capabilities
-
-EMBEDDED = "embedded"
-"""The kind of transport whose events belong to the process that took them; on all others the workers share them."""
+from mesh_gateway.transport.contract import Capabilities, ChannelSpec, Purpose
 
 Can = Callable[[TransportSpec], Capabilities | None]
 """What a transport declares; None where that cannot be known."""
@@ -87,21 +85,45 @@ def refuse(spec: GatewaySpec, workers: int, can: Can) -> None:
 
 def _orders(spec: GatewaySpec, workers: int, can: Can) -> Iterator[str]:
     for key, trigger in spec.triggers.items():
-        if trigger.order != "ordered":
-            continue
         transport = spec.transports[spec.brokers[trigger.broker].transport]
+        if trigger.order != "ordered" or transport.kind == EMBEDDED:
+            continue  # there an event goes to the worker that has its key (`keyed.py`)
         capabilities = can(transport)
         if capabilities is None or capabilities.ordering != "key":
             yield (
                 f"MG054 Trigger {key} is ordered, and transport {transport.name} ({transport.kind}) keeps the order of a key for "
-                f"one reader only: {workers} workers would deliver its events side by side. Put Broker {trigger.broker} on Kafka "
-                "(or SQS with fifo) with overflow: block, or run one worker (mgw help MG054)"
+                f"one reader only: {workers} workers would deliver its events side by side. Put Broker {trigger.broker} on the "
+                "embedded transport, or on Kafka (or SQS with fifo) with overflow: block, or run one worker (mgw help MG054)"
             )
         elif trigger.overflow != "block":
             yield (
                 f"MG054 Trigger {key} is ordered and parks what does not fit its window; what is parked may come back to another "
                 f"of {workers} workers than the one that has the rest of its key. Annotate it with mesh-gateway.dev/overflow: "
                 "block, or run one worker (mgw help MG054)"
+            )
+
+
+def refuse_other_number(spec: GatewaySpec, workers: int) -> None:
+    """Raises `TopologyError` where events of an ordered Trigger wait that another number of workers has stored: their keys would
+    go to other workers, and what is new would overtake them. Reads files.
+    """
+    state = state_of(spec)
+    before = stores.number_before(state)
+    if before == workers:
+        return
+    for key, trigger in spec.triggers.items():
+        broker = spec.brokers[trigger.broker]
+        if trigger.order != "ordered" or spec.transports[broker.transport].kind != EMBEDDED:
+            continue
+        channels = [
+            ChannelSpec(broker.namespace, broker.name).name,
+            ChannelSpec(broker.namespace, broker.name, Purpose.PARKED, trigger.name).name,
+        ]
+        if stores.waiting(state, broker.transport, channels):
+            raise TopologyError(
+                f"MG058 Trigger {key} is ordered, and events wait for it that were stored for {before} worker{'s' * (before > 1)}: "
+                f"with {workers}, others of the same key would overtake them. Run {before} until `status` shows that nothing waits, "
+                "then change the number (mgw help MG058)"
             )
 
 

@@ -1,19 +1,19 @@
 """Whose state is where, and which of it is left over by workers that are no more.
 
 `STATE` itself is worker 0's, and that of a gateway in one process; `STATE/_workers/1` is worker 1's, and so on. In
-`STATE/_workers` are also the sockets of their admin APIs, while they run, and the parent's lock.
+`STATE/_workers` are also their sockets, while they run, the parent's lock, and how many they were.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import apsw
 
-from mesh_gateway.errors import NotPermitted, TransportError
+from mesh_gateway.errors import NotPermitted, StoreDamaged, TransportError
 from mesh_gateway.gateway.staying import MEMORY
 from mesh_gateway.transport.embedded.space import Hold
 from mesh_gateway.transport.embedded.store import Store, StoredChannel, StoredGroup
@@ -21,10 +21,13 @@ from mesh_gateway.transport.embedded.store import Store, StoredChannel, StoredGr
 FOLDER = "_workers"
 """No Transport has an underscore in its name, and with it a folder of this one."""
 
+NUMBER = "workers"
+"""The file in it that says how many they were."""
+
 
 @contextlib.contextmanager
-def held(state: Path) -> Iterator[Callable[[int], str]]:
-    """The right to be the parent of these workers; gives the path of each one's socket.
+def held(state: Path) -> Iterator[Callable[[str], str]]:
+    """The right to be the parent of these workers; gives the paths of their sockets by name.
 
     Raises `StoreDamaged` naming the process that has it, `NotPermitted`.
     """
@@ -35,10 +38,10 @@ def held(state: Path) -> Iterator[Callable[[int], str]]:
         # A socket's path may have 107 bytes, and that of a state directory has more: so it is found through this.
         opened = os.open(folder, os.O_PATH | os.O_DIRECTORY)
         try:
-            yield lambda number: f"/proc/self/fd/{opened}/{number}.sock"
+            yield lambda name: f"/proc/self/fd/{opened}/{name}"
         finally:
             os.close(opened)
-            for one in folder.glob("*.sock"):
+            for one in (*folder.glob("*.sock"), *folder.glob("*.store")):
                 one.unlink()
     finally:
         hold.release()
@@ -59,21 +62,86 @@ def directory(state: Path, number: int) -> Path:
     return state if number == 0 else state / FOLDER / str(number)
 
 
+def admin_socket(number: int) -> str:
+    """The name of the socket of a worker's admin API."""
+    return f"{number}.sock"
+
+
+def store_socket(number: int) -> str:
+    """The name of the socket over which a worker's neighbours store."""
+    return f"{number}.store"
+
+
+# ── how many they were ───────────────────────────────────────────────────────────────────────
+
+
+def number_before(state: Path) -> int:
+    """How many workers served this state when it was served last. Raises `StoreDamaged`."""
+    path = state / FOLDER / NUMBER
+    try:
+        return int(path.read_text())
+    except FileNotFoundError:
+        return 1
+    except (OSError, ValueError) as error:
+        raise StoreDamaged(
+            f"{path} cannot be read ({error}): it says how many workers stored the events that wait here; write that number into it"
+        ) from error
+
+
+def note_number(state: Path, workers: int) -> None:
+    """Have `number_before` tell this from now on. Where there was one process only, nothing is written. Raises `NotPermitted`."""
+    if number_before(state) == workers:
+        return
+    path = state / FOLDER / NUMBER
+    new = path.with_suffix(".new")
+    try:
+        with new.open("w") as file:
+            file.write(f"{workers}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(path)
+    except OSError as error:
+        raise NotPermitted(f"{path} cannot be written: {error.strerror}") from error
+
+
+# ── what is left over ────────────────────────────────────────────────────────────────────────
+
+
+def waiting(state: Path, transport: str, channels: Collection[str]) -> bool:
+    """Whether any worker's store of this embedded transport has something unsettled in one of these channels. Reads files.
+
+    A store that cannot be looked into counts.
+    """
+    homes = [state, *(path for _, path in _directories(state))]
+    folders = [home if transport == "embedded" else home / transport for home in homes]
+    return any(
+        _unsettled(folder, lambda channel: channel.name in channels) for folder in folders if folder.is_dir()
+    )
+
+
 def left_over(state: Path, workers: int) -> list[int]:
     """The numbers of workers that are no more among `workers` and whose stores may still hold something. Reads files.
 
     A store that cannot be looked into counts: whoever opens it to serve it will say what is wrong.
     """
+    return [number for number, path in _directories(state) if number >= workers and _holds_something(path)]
+
+
+def _directories(state: Path) -> list[tuple[int, Path]]:
+    """Of all workers but 0 that there ever were, by number."""
     try:
-        names = [path.name for path in (state / FOLDER).iterdir() if path.is_dir()]
+        paths = [path for path in (state / FOLDER).iterdir() if path.name.isdecimal() and path.is_dir()]
     except OSError:
         return []
-    numbers = sorted(int(name) for name in names if name.isdecimal())
-    return [number for number in numbers if number >= workers and _holds_something(directory(state, number))]
+    return sorted((int(path.name), path) for path in paths)
 
 
 def _holds_something(state: Path) -> bool:
-    return any(_unsettled(folder) for folder in (state, *_folders(state)))
+    return any(_unsettled(folder, _any) for folder in (state, *_folders(state)))
+
+
+def _any(channel: StoredChannel) -> bool:
+    return True
 
 
 def _folders(state: Path) -> Iterator[Path]:
@@ -81,7 +149,7 @@ def _folders(state: Path) -> Iterator[Path]:
     return (path for path in state.iterdir() if path.is_dir() and path.name != MEMORY)
 
 
-def _unsettled(folder: Path) -> bool:
+def _unsettled(folder: Path, which: Callable[[StoredChannel], bool]) -> bool:
     path = folder / "mesh.db"
     if not path.is_file():
         # Files of somebody else's transport: only that knows. A folder with nothing but folders has none.
@@ -95,7 +163,7 @@ def _unsettled(folder: Path) -> bool:
     try:
         store = Store(path)
         try:
-            return any(map(_waits, store.channels()))
+            return any(which(channel) and _waits(channel) for channel in store.channels())
         finally:
             store.close()
     except (TransportError, apsw.Error):

@@ -23,6 +23,7 @@ from mesh_gateway.gateway.admin.listener import BACKLOG
 from mesh_gateway.gateway.leaving import end
 from mesh_gateway.gateway.process import EXIT_CONFIGURATION, EXIT_OK, EXIT_STORE
 from mesh_gateway.gateway.supervise import CALM, FIRST_PAUSE, LONGEST_PAUSE
+from mesh_gateway.gateway.workers import stores
 from mesh_gateway.gateway.workers.asking import Asking, Silent
 from mesh_gateway.gateway.workers.control import Begin, Control, Frame, Gone, Ready, Serve, Served
 from mesh_gateway.topology.spec import GatewaySpec
@@ -53,9 +54,15 @@ class Worker:
     """One of them. `run` has one owner; `stop` and `kill` may be called from anywhere, `serve` by one at a time."""
 
     def __init__(
-        self, number: int, socket_path: str, begin: Callable[[], Begin], changing: asyncio.Lock
+        self,
+        number: int,
+        socket_path: Callable[[str], str],
+        begin: Callable[[], Begin],
+        changing: asyncio.Lock,
     ) -> None:
-        """`begin` says what it is at the moment when it is started, which is never while `changing` is held."""
+        """`socket_path` is that of one of its sockets, by name. `begin` says what it is at the moment when it is started, which is
+        never while `changing` is held.
+        """
         self.number = number
         self.state: State = "starting"
         self.restarts = 0
@@ -65,7 +72,7 @@ class Worker:
         self.up = asyncio.Event()
         """It serves."""
         self.facts: dict[str, Any] = {}
-        self.asking = Asking(number, socket_path)
+        self.asking = Asking(number, socket_path(stores.admin_socket(number)))
         self._socket_path = socket_path
         self._begin = begin
         self._changing = changing
@@ -151,11 +158,16 @@ class Worker:
         ours, theirs = socket.socketpair()
         with contextlib.ExitStack() as unused:
             unused.enter_context(ours)
-            with theirs, _private(self._socket_path) as admin:
+            with (
+                theirs,
+                _private(self._socket_path(stores.admin_socket(self.number))) as admin,
+                _private(self._socket_path(stores.store_socket(self.number))) as door,
+            ):
+                given = [one.fileno() for one in (theirs, admin, door)]
                 # In a session of its own: Ctrl-C is meant for the parent, which knows what to do.
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable, "-P", "-m", CHILD, str(theirs.fileno()), str(admin.fileno()),
-                    pass_fds=(theirs.fileno(), admin.fileno()), stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
+                    sys.executable, "-P", "-m", CHILD, *map(str, given),
+                    pass_fds=given, stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
                 )  # fmt: skip
             unused.pop_all()
         control = await Control.over(ours)

@@ -40,7 +40,7 @@ class Scripted(Worker):
         def begin() -> Any:
             raise AssertionError("nobody starts it")
 
-        super().__init__(number, "nowhere", begin, asyncio.Lock())
+        super().__init__(number, lambda name: "nowhere", begin, asyncio.Lock())
         self.asking = Saying(say)  # type: ignore[assignment]  # as far as it is asked here
         self.state = "ready"
         self.up.set()

@@ -40,7 +40,7 @@ metadata: {{name: t{more}}}
 spec: {{broker: b, subscriber: {{uri: "{url}/{path}"}}}}
 """
 
-ORDERED = ", annotations: {mesh-gateway.dev/order: ordered}"
+ONE_AT_A_TIME = ', annotations: {mesh-gateway.dev/parallelism: "1"}'
 
 
 def documents(subscriber: Subscriber, path: str = "", more: str = "") -> str:
@@ -288,7 +288,7 @@ async def all_serve(group: GatewayProcess, digest: str) -> bool:
 
 async def test_documents_that_several_workers_cannot_serve_change_nothing(tmp_path: Path):
     async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
-        group.file.write_text(documents(subscriber, more=ORDERED))
+        group.file.write_text(documents(subscriber, more=ONE_AT_A_TIME))
         os.kill(group.pid, signal.SIGHUP)
 
         async def refused() -> Any:
@@ -297,16 +297,58 @@ async def test_documents_that_several_workers_cannot_serve_change_nothing(tmp_pa
         condition = await until(refused)
 
     assert condition["reason"] == "ReloadRefused"
-    assert "MG054" in condition["message"]
+    assert "MG057" in condition["message"]
+
+
+ORDERED = ", annotations: {mesh-gateway.dev/order: ordered}"
+
+
+async def test_while_ordered_events_wait_their_workers_stay_as_many(tmp_path: Path):
+    async with Subscriber(lambda request: Answer(503)) as subscriber:
+        text = documents(subscriber, more=ORDERED).replace("retry: 0", "retry: 1000, backoffDelay: PT1S")
+        async with running(gateway(text, tmp_path, 2)) as group:
+            producer = Producer(group.ingress, "/default/b")
+            await producer.send([str(number) for number in range(8)])
+            assert len(producer.acknowledged) == 8
+            await group.terminate()
+
+        for other in (3, 1):
+            group = gateway(text, tmp_path, other)
+            async with refused(group):
+                assert await group.wait() == 78
+            assert "MG058" in group.log.read_text()
+            assert "Run 2" in group.log.read_text()
+
+        subscriber.answer = lambda request: Answer()
+        async with running(gateway(text, tmp_path, 2)) as group:
+            await subscriber.received(lambda requests: len(subscriber.answered) == 8)
+            await group.settled()
+            await group.terminate()
+        async with running(gateway(text, tmp_path, 3)) as group:
+            assert len((await group.status())["workers"]) == 3
+
+
+async def test_a_state_that_does_not_say_how_many_workers_it_had_is_not_served(tmp_path: Path):
+    async with Subscriber() as subscriber:
+        for number, options in enumerate(([], ["--workers", "2"])):
+            directory = tmp_path / str(number)
+            directory.mkdir()
+            group = GatewayProcess(documents(subscriber), directory, options=options)
+            (group.state / stores.FOLDER).mkdir(parents=True)
+            (group.state / stores.FOLDER / stores.NUMBER).write_text("two")
+            async with refused(group):
+                assert await group.wait() == 74
+            assert "how many workers" in group.log.read_text()
+            assert "Traceback" not in group.log.read_text()
 
 
 async def test_what_several_workers_cannot_keep_is_refused_at_the_start(tmp_path: Path):
     async with Subscriber() as subscriber:
-        group = gateway(documents(subscriber, more=ORDERED), tmp_path)
+        group = gateway(documents(subscriber, more=ONE_AT_A_TIME), tmp_path)
         async with refused(group):
             assert await group.wait() == 78
 
-    assert "MG054" in group.log.read_text()
+    assert "MG057" in group.log.read_text()
 
 
 @asynccontextmanager

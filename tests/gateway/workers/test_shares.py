@@ -94,11 +94,15 @@ def test_what_is_given_to_one_worker_is_all_there_is():
 
 
 def test_an_ordered_trigger_needs_a_transport_that_orders_by_key():
-    spec = mesh(triggers={"ns/t": replace(TRIGGER, order="ordered", overflow="block")})
+    spec = mesh("rabbitmq", triggers={"ns/t": replace(TRIGGER, order="ordered", overflow="block")})
 
     assert refused(spec).startswith("MG054 Trigger ns/t is ordered")
     assert "Kafka" in refused(spec, None)
     shares.refuse(spec, 2, lambda transport: KEY)
+
+
+def test_on_the_embedded_transport_an_ordered_trigger_needs_nothing():
+    shares.refuse(mesh(triggers={"ns/t": replace(TRIGGER, order="ordered")}), 2, lambda transport: CHANNEL)
 
 
 def test_an_ordered_trigger_must_not_park():
@@ -128,6 +132,6 @@ def test_a_position_is_known_to_one_store_only():
 
 
 def test_all_that_is_refused_is_said_at_once():
-    spec = mesh(triggers={"ns/t": replace(TRIGGER, order="ordered")}, peers=(PeerSpec("us"),))
+    spec = mesh("rabbitmq", triggers={"ns/t": replace(TRIGGER, order="ordered")}, peers=(PeerSpec("us"),))
 
     assert [line.split()[0] for line in refused(spec).splitlines()] == ["MG054", "MG055"]

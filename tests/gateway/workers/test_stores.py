@@ -78,6 +78,42 @@ async def test_what_cannot_be_looked_into_counts_as_left(tmp_path: Path):
         hold.release()
 
 
+async def test_what_waits_in_a_channel_is_found_in_whichever_store_it_is(tmp_path: Path):
+    await store(tmp_path, events=3, settled=3)
+    await store(stores.directory(tmp_path, 2), events=3, settled=2)
+
+    assert stores.waiting(tmp_path, "embedded", ["ns/b"])
+    assert not stores.waiting(tmp_path, "embedded", ["ns/other"])
+    assert not stores.waiting(tmp_path, "second", ["ns/b"])
+
+
+async def test_what_waits_on_a_transport_of_another_name_is_found(tmp_path: Path):
+    await store(stores.directory(tmp_path, 1) / "second", events=1, settled=0)
+
+    assert stores.waiting(tmp_path, "second", ["ns/b"])
+    assert not stores.waiting(tmp_path, "embedded", ["ns/b"])
+
+
+def test_the_number_of_workers_is_known_at_the_next_start(tmp_path: Path):
+    assert stores.number_before(tmp_path) == 1
+    stores.note_number(tmp_path, 1)
+    assert not (tmp_path / stores.FOLDER).exists(), "nobody who runs one process finds a trace of workers"
+
+    with stores.held(tmp_path):
+        stores.note_number(tmp_path, 4)
+        assert stores.number_before(tmp_path) == 4
+        stores.note_number(tmp_path, 1)
+    assert stores.number_before(tmp_path) == 1
+
+
+def test_a_number_that_cannot_be_read_is_not_guessed(tmp_path: Path):
+    with stores.held(tmp_path):
+        (tmp_path / stores.FOLDER / stores.NUMBER).write_text("two")
+
+        with pytest.raises(StoreDamaged, match="how many workers"):
+            stores.number_before(tmp_path)
+
+
 def test_without_workers_there_is_nothing_to_look_for(tmp_path: Path):
     assert stores.left_over(tmp_path / "nowhere", 1) == []
 

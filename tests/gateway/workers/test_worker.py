@@ -42,7 +42,7 @@ class Watched(Worker):
     """A worker without a process; what would end it is noted."""
 
     def __init__(self, *answers: bool) -> None:
-        super().__init__(1, "nowhere", _nothing, asyncio.Lock())
+        super().__init__(1, lambda name: "nowhere", _nothing, asyncio.Lock())
         self.asking = Deaf(*answers)  # type: ignore[assignment]  # as far as it is asked here
         self.up.set()
         self.killed = 0
@@ -154,7 +154,7 @@ async def idle(
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", start_idle)
     begin = Begin(1, BEFORE, "shared")
-    worker = Worker(1, str(tmp_path / "1.sock"), lambda: begin, asyncio.Lock())
+    worker = Worker(1, lambda name: str(tmp_path / name), lambda: begin, asyncio.Lock())
     running = asyncio.create_task(worker.run())
     try:
         yield worker
