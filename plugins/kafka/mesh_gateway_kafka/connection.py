@@ -15,7 +15,7 @@ from aiokafka.conn import create_conn
 
 from mesh_gateway.errors import ConnectionLost, NotPermitted, TransportError
 from mesh_gateway.transport.passphrase import no_passphrase
-from mesh_gateway_kafka import faults, knative, metadata
+from mesh_gateway_kafka import faults, fetches, knative, metadata
 from mesh_gateway_kafka.options import KafkaOptions, Mechanism
 
 REACH_SECONDS = 4.5
@@ -26,6 +26,7 @@ REQUEST_MS = 10_000
 its own), shorter than aiokafka's 40 s, in which a producer would have given up long since."""
 
 metadata.only_ask()
+fetches.replace()
 
 PROTOCOLS = ("PLAINTEXT", "SASL_PLAINTEXT", "SSL", "SASL_SSL")
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords
+from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecordPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 from aiokafka.record.util import decode_varint
+
+from mesh_gateway_kafka.fetches import Records
 
 BYTES = 2**20
 """Of a partition in one answer. Kafka gives a first batch that is larger all the same."""
@@ -48,7 +50,7 @@ async def reread(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: 
     if error:
         return [], offset
     aborted = more[2] if answer.API_VERSION >= 11 else more[-2]
-    found = PartitionRecords(
+    found = Records(
         partition,
         Batches(more[-1]),
         aborted,

@@ -84,7 +84,7 @@ class KafkaSubscription:
         """How the group knew us, once closed."""
         self._fetched: dict[TopicPartition, Sequence[Any]] = {}
         self._returned: deque[Delivery] = deque()
-        self._broken: deque[tuple[Token, Any, str]] = deque()
+        self._broken: deque[tuple[Token, str, Any, str]] = deque()
         self._dirty = asyncio.Event()
         self._committing = asyncio.Lock()
         self._upkeep: asyncio.Task[None] | None = None
@@ -203,7 +203,7 @@ class KafkaSubscription:
                 try:
                     event = decode(record.value, record.headers)
                 except InvalidEvent as error:
-                    self._broken.append(((watermark, offset), record, str(error)))
+                    self._broken.append(((watermark, offset), f"{number}:{offset}", record, str(error)))
                     self._dirty.set()
                     continue
                 key = event.attributes.get("partitionkey")
@@ -322,12 +322,11 @@ class KafkaSubscription:
 
     async def _bury_broken(self) -> None:
         while self._broken:
-            (watermark, offset), record, why = self._broken[0]
+            (watermark, offset), position, record, why = self._broken[0]
             if not watermark.dropped:
                 headers = {name: (text or b"").decode("utf-8", "replace") for name, text in record.headers}
                 if record.key is not None:
                     headers["(key)"] = record.key.decode("utf-8", "replace")
-                position = f"{record.partition}:{offset}"
                 letter = wrapped(
                     record.value or b"", channel=self.channel, position=position, why=why, headers=headers
                 )

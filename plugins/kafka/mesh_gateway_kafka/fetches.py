@@ -1,0 +1,118 @@
+"""What consumers fetch, at a price that does not grow with their partitions.
+
+A consumer asks for all of its partitions in every fetch and all come back, most of them empty. aiokafka walks through a schema
+for each field of each, and copies each record into another. So both are replaced here, for the consumers of this process: the
+newest version of the request is written, and its answer read, in one piece; records come as they were read. The range of
+versions in pyproject is narrow for the sake of this, too.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from struct import Struct
+from typing import Any
+
+import aiokafka.consumer.fetcher
+from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v11, FetchResponse_v11
+
+_ASKED = Struct(">iiiibiii")
+"""Replica, longest wait, fewest and most bytes, isolation, session and its epoch, number of topics."""
+_WANTED = Struct(">iiqqi")
+"""Of a partition: number, epoch of its leader, offset, where its log begins, most bytes."""
+_ANSWERED = Struct(">ihii")
+"""Time to wait, error, session, number of topics."""
+_FOUND = Struct(">ihqqqi")
+"""Of a partition: number, error, high watermark, last stable offset, where its log begins, number of aborted transactions."""
+_ABORTED = Struct(">qq")
+"""Producer, its first offset."""
+_RECORDS = Struct(">ii")
+"""The replica to be preferred, bytes of records."""
+_COUNT, _LENGTH = Struct(">i"), Struct(">h")
+
+Aborted = list[tuple[int, ...]]
+Found = tuple[int, int, int, int, int, Aborted, int, bytes]
+
+
+class Answer(FetchResponse_v11):  # type: ignore[misc]  # aiokafka has no types
+    """Reads itself in one piece: 7 µs instead of 48 with ten partitions."""
+
+    @classmethod
+    def decode(cls, data: BytesIO) -> Answer:
+        """The answer that stands in the rest of `data`. Raises `ValueError` or `struct.error` if that is none."""
+        raw = data.read()
+        *head, topics = _ANSWERED.unpack_from(raw)
+        at = _ANSWERED.size
+        found: list[tuple[str, list[Found]]] = []
+        for _ in range(topics):
+            name, at = _text(raw, at)
+            (partitions,) = _COUNT.unpack_from(raw, at)
+            at += _COUNT.size
+            records: list[Found] = []
+            for _ in range(partitions):
+                partition, at = _partition(raw, at)
+                records.append(partition)
+            found.append((name, records))
+        return cls(*head, found)
+
+
+def _text(raw: bytes, at: int) -> tuple[str, int]:
+    (length,) = _LENGTH.unpack_from(raw, at)
+    at += _LENGTH.size
+    return raw[at : at + length].decode(), at + length
+
+
+def _partition(raw: bytes, at: int) -> tuple[Found, int]:
+    *head, count = _FOUND.unpack_from(raw, at)
+    at += _FOUND.size
+    aborted: Aborted = []
+    for _ in range(count):  # -1 for none
+        aborted.append(_ABORTED.unpack_from(raw, at))
+        at += _ABORTED.size
+    replica, size = _RECORDS.unpack_from(raw, at)
+    begin = at + _RECORDS.size
+    end = begin + max(size, 0)  # -1 for none
+    if end > len(raw):
+        raise ValueError("a fetch's answer ends within its records")
+    return (*head, aborted, replica, raw[begin:end]), end
+
+
+class Question(FetchRequest_v11):  # type: ignore[misc]
+    """Writes itself in one piece: 9 µs instead of 35 with ten partitions."""
+
+    RESPONSE_TYPE = Answer
+
+    def encode(self) -> bytes:
+        """As it goes to the broker, without its header."""
+        asked = (self.replica_id, self.max_wait_time, self.min_bytes, self.max_bytes, self.isolation_level)
+        parts = [_ASKED.pack(*asked, self.session_id, self.session_epoch, len(self.topics))]
+        for topic, partitions in self.topics:
+            parts += (_written(topic), _COUNT.pack(len(partitions)))
+            parts += [_WANTED.pack(*wanted) for wanted in partitions]
+        parts += (_COUNT.pack(0), _written(self.rack_id))  # no topics are forgotten: there is no session
+        return b"".join(parts)
+
+
+def _written(text: str) -> bytes:
+    encoded = text.encode()
+    return _LENGTH.pack(len(encoded)) + encoded
+
+
+class Fetch(FetchRequest):  # type: ignore[misc]
+    """The request in the version that the broker knows; the newest of them is `Question`."""
+
+
+Fetch._CLASSES = (*FetchRequest._CLASSES[:-1], Question)
+
+
+class Records(PartitionRecords):  # type: ignore[misc]
+    """Gives each record as it was read; aiokafka's copy of it costs 2 µs, and has nothing that we need."""
+
+    def _consumer_record(self, partition: Any, record: Any) -> Any:
+        return record
+
+
+def replace() -> None:
+    """Let the consumers of this process fetch so. Harmless when called again."""
+    aiokafka.consumer.fetcher.FetchRequest = Fetch
+    aiokafka.consumer.fetcher.PartitionRecords = Records
