@@ -5,12 +5,15 @@ python -m tests.native.fuzz SEED COUNT
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sys
 
 from mesh_gateway_native import deliveries as native_deliveries
+from mesh_gateway_native import records as native_records
 from mesh_gateway_native import requests as native_requests
-from tests.native import deliveries
+from plugins.kafka.tests.alien import batch
+from tests.native import deliveries, records
 from tests.native import requests as usual
 
 
@@ -33,11 +36,34 @@ def deliver(chance: random.Random) -> None:
     )
 
 
+def receive(chance: random.Random) -> None:
+    """One batch, and its beginning."""
+    raw = records.mutant(chance)
+    native_records.usual_records(raw)
+    native_records.usual_records(raw[: chance.randrange(len(raw) + 1)])
+
+
+def publish(chance: random.Random) -> None:
+    """Some events in one batch, with any texts beside them."""
+    written = []
+    for _ in range(chance.randrange(4)):
+        event = deliveries.event(chance)
+        beside = (None, b"", b"x" * chance.randrange(200))
+        with contextlib.suppress(UnicodeEncodeError):
+            headers = native_records.record_headers(
+                dict(event.attributes), chance.choice(beside), chance.choice(beside)
+            )
+            written.append((chance.choice(beside), event.data, headers))
+    native_records.batch_records(written, chance.choice((0, 61)))
+
+
 def run(chance: random.Random, count: int) -> None:
     """So many of each."""
     for _ in range(count):
         requests(chance)
         deliver(chance)
+        receive(chance)
+        publish(chance)
 
 
 def main(seed: int, count: int) -> None:
@@ -45,6 +71,7 @@ def main(seed: int, count: int) -> None:
     assert all(native_requests.plain_head(raw, 0, 8_192, 100) for raw in usual.USUAL)
     event = deliveries.USUAL_EVENT
     assert native_deliveries.binary_request(b"", event.attributes, event.headers, "", event.data, 8_192)
+    assert native_records.usual_records(batch(*records.USUAL))
     run(random.Random(seed), count)
 
 

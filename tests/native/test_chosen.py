@@ -84,6 +84,14 @@ def test_a_wheel_that_cannot_be_loaded_is_told_and_not_used(fake: Path):
     assert parts == native.Parts(why_not="mesh-gateway-native cannot be loaded: undefined symbol: PyNobody")
 
 
+def test_a_wheel_from_before_a_part_has_the_others(fake: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "mesh_gateway_native.records", None)
+    parts = native.chosen({})
+
+    assert parts.plain_head is not None
+    assert parts.usual_records is None
+
+
 @pytest.mark.parametrize("switch", ["on", "off"])
 def test_version_says_which(switch: str):
     done = subprocess.run(

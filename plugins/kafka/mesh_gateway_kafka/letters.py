@@ -19,7 +19,7 @@ from mesh_gateway.wire.unreadable import wrapped
 from mesh_gateway_kafka import faults, topics
 from mesh_gateway_kafka.connection import Connection
 from mesh_gateway_kafka.offsets import Offsets, records
-from mesh_gateway_kafka.records import decode
+from mesh_gateway_kafka.records import event_of
 
 METADATA_LIMIT = 4096
 """Bytes of metadata that a broker keeps with an offset (offset.metadata.max.bytes, its default)."""
@@ -101,7 +101,7 @@ class Letters:
     def _event(self, record: Any) -> Event:
         """The letter; what somebody else wrote here and is no event is shown as it is."""
         try:
-            return decode(record.value, record.headers)
+            return event_of(record)
         except InvalidEvent as error:
             position = f"0:{record.offset}"
             return wrapped(

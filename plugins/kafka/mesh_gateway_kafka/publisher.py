@@ -19,9 +19,10 @@ from aiokafka.partitioner import murmur2
 from mesh_gateway.errors import ConnectionLost, EventError, EventTooLarge, PublishError, TransportError
 from mesh_gateway.event import Event
 from mesh_gateway_kafka import faults
+from mesh_gateway_kafka.batches import Producer, natively
 from mesh_gateway_kafka.connection import Connection
 from mesh_gateway_kafka.ending import IN_ORDER, LOST, abandon_producer, stop_producer
-from mesh_gateway_kafka.records import Record, encode
+from mesh_gateway_kafka.records import Record, encode, encode_natively
 
 BATCH_OVERHEAD = 70
 """Bytes of a record batch beside its records (61), rounded up."""
@@ -70,10 +71,11 @@ class Publisher:
         max_record_bytes: int,
         deadline: float,
         exists: Callable[[str], Awaitable[object]],
-        make: Callable[..., AIOKafkaProducer] = AIOKafkaProducer,
+        make: Callable[..., AIOKafkaProducer] = Producer,
     ) -> None:
         self._exists = exists
         self._settings = producer_settings(connection, compression, max_record_bytes)
+        self._encode = encode_natively if natively(compression) else encode
         self._deadline = deadline
         self._make = make
         self._producer: AIOKafkaProducer | None = None
@@ -164,7 +166,7 @@ class Publisher:
         anywhere = next(self._turn) % partitions
         shares: dict[int, list[tuple[int, Record]]] = {}
         for index, event in enumerate(events):
-            record = encode(event)
+            record = self._encode(event)
             if record.size + BATCH_OVERHEAD > limit:
                 pending.discard(index)
                 verdict.refused[index] = EventTooLarge(

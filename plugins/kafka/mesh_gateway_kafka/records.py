@@ -8,9 +8,10 @@ has no room for travels in two headers of our own, which other readers ignore: s
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mesh_gateway import attributes as rules
+from mesh_gateway import native
 from mesh_gateway.errors import InvalidEvent
 from mesh_gateway.event import Event
 from mesh_gateway.wire import beside, json
@@ -28,12 +29,15 @@ class Record(NamedTuple):
 
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes]]
+    headers: list[tuple[str, bytes]] | bytes
+    """Bytes: as they stand in a batch (`encode_natively`)."""
 
     @property
     def size(self) -> int:
-        """Bytes in a batch, at most: 12 for lengths and offsets of the record, 6 for those of a header."""
+        """Bytes in a batch, at most: 36 for lengths and offsets of the record, 8 for those of a header."""
         size = 36 + len(self.key or b"") + len(self.value or b"")
+        if isinstance(self.headers, bytes):
+            return size + len(self.headers)
         for (
             name,
             value,
@@ -60,6 +64,28 @@ def encode(event: Event) -> Record:
         headers.append((HEADERS, beside.written(event.headers)))
     key = attributes.get("partitionkey")
     return Record(None if key is None else key.encode(), event.data, headers)
+
+
+def encode_natively(event: Event) -> Record:
+    """The same record with its headers written by the native part, for `batches.Batch`."""
+    assert native.PARTS.record_headers is not None
+    attributes = event.attributes
+    headers = native.PARTS.record_headers(
+        attributes if type(attributes) is dict else dict(attributes),
+        beside.written(event.kinds) if event.kinds else None,
+        beside.written(event.headers) if event.headers else None,
+    )
+    key = attributes.get("partitionkey")
+    return Record(None if key is None else key.encode(), event.data, headers)
+
+
+def event_of(record: Any) -> Event:
+    """The event of a fetched record, whoever has read it. Raises `InvalidEvent` when it is none."""
+    attributes = getattr(record, "attributes", None)
+    if attributes is None:
+        return decode(record.value, record.headers)
+    passed = record.passed  # a native part has read it, and found no fault
+    return Event(attributes, record.value, None, None if passed is None else beside.headers(passed))
 
 
 def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:

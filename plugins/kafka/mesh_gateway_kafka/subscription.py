@@ -24,7 +24,7 @@ from mesh_gateway_kafka import faults, lenient
 from mesh_gateway_kafka.connection import Connection
 from mesh_gateway_kafka.ending import IN_ORDER, LOST, stop_consumer
 from mesh_gateway_kafka.partitions import Partitions
-from mesh_gateway_kafka.records import decode
+from mesh_gateway_kafka.records import event_of
 from mesh_gateway_kafka.watch import Watch
 from mesh_gateway_kafka.watermark import Watermark
 
@@ -201,7 +201,7 @@ class KafkaSubscription:
                 if not hand_out(offset):
                     continue
                 try:
-                    event = decode(record.value, record.headers)
+                    event = event_of(record)
                 except InvalidEvent as error:
                     self._broken.append(((watermark, offset), f"{number}:{offset}", record, str(error)))
                     self._dirty.set()

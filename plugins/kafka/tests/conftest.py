@@ -7,10 +7,13 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import aiokafka.consumer.fetcher
 import pytest
+from aiokafka.record import MemoryRecords
 from mesh_gateway_kafka.options import KafkaOptions
 from mesh_gateway_kafka.transport import KafkaTransport
 
+from mesh_gateway import native
 from mesh_gateway.transport.contract import TransportContext
 
 
@@ -39,6 +42,16 @@ def own() -> str:
 def unreadable() -> list[tuple[str, str]]:
     """What transports reported as unreadable."""
     return []
+
+
+@pytest.fixture(params=["native", "python"])
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches read and written by the native part where it can, and all of them without."""
+    if request.param == "python":
+        monkeypatch.setattr(aiokafka.consumer.fetcher, "MemoryRecords", MemoryRecords)
+        monkeypatch.setattr(native, "PARTS", native.Parts())
+    elif native.PARTS.usual_records is None:
+        pytest.skip(str(native.PARTS))
 
 
 @pytest.fixture
