@@ -13,7 +13,8 @@ from botocore import exceptions as botocore_errors
 from botocore import session as botocore_session
 
 from mesh_gateway.errors import ChannelGone, ConnectionLost, NotPermitted, Throttled, TransportError
-from mesh_gateway_sqs.http import Broken, Http, Unsent
+from mesh_gateway_sqs.connection import Broken
+from mesh_gateway_sqs.http import Http, Unsent
 from mesh_gateway_sqs.options import SqsOptions
 from mesh_gateway_sqs.signing import Credentials, Signer
 

@@ -7,12 +7,10 @@ import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from mesh_gateway_sqs.connection import Answer, Broken, Connection
+
 CONNECT_SECONDS = 4.0
 """To connect, with TLS; the contract gives `open` about five seconds."""
-
-LARGEST_HEAD = 64 * 1024
-LARGEST_BODY = 16 * 2**20
-"""Of a response: ten messages of 1 MiB, in JSON."""
 
 IDLE = 32
 """Connections that are kept: eight publishes and a poll for each of a few dozen queues."""
@@ -28,10 +26,6 @@ class Unsent(OSError):
     """The request has certainly not been processed: no connection was made."""
 
 
-class Broken(OSError):
-    """The connection broke, or its answer cannot be read: what became of the request is unknown."""
-
-
 class Http:
     """Requests to one origin. Safe to call concurrently; each request has a connection for itself."""
 
@@ -43,53 +37,49 @@ class Http:
         usual = self._port == (443 if self.secure else 80)
         self.host = self._name if usual else f"{self._name}:{self._port}"
         self._context = (context or ssl.create_default_context()) if self.secure else None
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-        self._busy: set[asyncio.StreamWriter] = set()
+        self._idle: list[Connection] = []
+        self._busy: set[Connection] = set()
         self._connecting = asyncio.Semaphore(CONNECTING)
 
-    async def post(self, headers: Mapping[str, str], body: bytes, seconds: float) -> tuple[int, bytes]:
-        """Status and body of the answer. Raises `Unsent`, `Broken`, `TimeoutError`. A cancelled one is disconnected."""
-        async with asyncio.timeout(seconds):
-            reader, writer = await self._connection()
-            self._busy.add(writer)
-            keep = False
-            try:
-                lines = ["POST / HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-                lines.append(f"content-length: {len(body)}")
-                writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
-                await writer.drain()
-                status, answer, keep = await _answer(reader)
-            except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
-                raise Broken(f"the connection to {self.host} broke: {error}") from error
-            finally:
-                self._busy.discard(writer)
-                if keep and len(self._idle) < IDLE:
-                    self._idle.append((reader, writer))
-                else:
-                    writer.transport.abort()
-            return status, answer
+    async def post(self, headers: Mapping[str, str], body: bytes, seconds: float) -> Answer:
+        """The answer. Raises `Unsent`, `Broken`, `TimeoutError`. A cancelled one is disconnected."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        connection = self._kept()
+        if connection is None:
+            async with asyncio.timeout_at(until):
+                connection = await self._another()
+        self._busy.add(connection)
+        # A timer, at a quarter of what `asyncio.timeout` costs (1.1 instead of 4.7 µs).
+        timer = loop.call_at(until, connection.end, TimeoutError())
+        try:
+            return await connection.ask(_request(headers, body))
+        except Broken as error:
+            raise Broken(f"the connection to {self.host}: {error}") from error
+        finally:
+            timer.cancel()
+            self._busy.discard(connection)
+            if connection.free and len(self._idle) < IDLE:
+                self._idle.append(connection)
+            else:
+                connection.end(Broken("not needed any more"))
 
-    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        found = self._kept()
-        if found is None:
-            async with self._connecting:
-                found = self._kept() or await self._new()
-        return found
-
-    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    def _kept(self) -> Connection | None:
         while self._idle:
-            reader, writer = self._idle.pop()
-            if not reader.at_eof() and not writer.is_closing():
-                return reader, writer
-            writer.transport.abort()
+            connection = self._idle.pop()
+            if connection.free:
+                return connection
         return None
 
-    async def _new(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _another(self) -> Connection:
+        """One that has become free while we waited for our turn, or a new one."""
+        async with self._connecting:
+            return self._kept() or await self._new()
+
+    async def _new(self) -> Connection:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                return await asyncio.open_connection(
-                    self._name, self._port, ssl=self._context, limit=LARGEST_HEAD
-                )
+                _, stream = await asyncio.open_connection(self._name, self._port, ssl=self._context)
         except TimeoutError:
             raise Unsent(f"{self.host} does not answer within {CONNECT_SECONDS:g} s") from None
         except ssl.SSLCertVerificationError as error:
@@ -98,41 +88,15 @@ class Http:
             ) from error
         except OSError as error:
             raise Unsent(f"cannot connect to {self.host}: {error.strerror or error}") from error
+        return Connection(stream)
 
     async def close(self) -> None:
         """Disconnect everything."""
-        for writer in [writer for _, writer in self._idle] + list(self._busy):
-            writer.transport.abort()
+        for connection in [*self._idle, *self._busy]:
+            connection.end(Broken("the client was closed"))
         self._idle.clear()
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
-    """Status, body, and whether the connection may be used again."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    version, _, rest = head[0].partition(" ")
-    headers = {
-        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])
-    }
-    if headers.get("transfer-encoding", "").lower() == "chunked":
-        body = await _chunks(reader)
-    else:
-        length = int(headers.get("content-length", "0"))
-        if length > LARGEST_BODY:
-            raise ValueError(f"an answer of {length} bytes")
-        body = await reader.readexactly(length)
-    keep = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
-    return int(rest[:3]), body, keep
-
-
-async def _chunks(reader: asyncio.StreamReader) -> bytes:
-    parts: list[bytes] = []
-    total = 0
-    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
-        total += size
-        if total > LARGEST_BODY:
-            raise ValueError("an answer that does not end")
-        parts.append(await reader.readexactly(size))
-        await reader.readexactly(2)
-    while await reader.readuntil(b"\r\n") != b"\r\n":
-        pass
-    return b"".join(parts)
+def _request(headers: Mapping[str, str], body: bytes) -> bytes:
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return f"POST / HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n".encode() + body
