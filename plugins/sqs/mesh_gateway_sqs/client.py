@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 from botocore import exceptions as botocore_errors
@@ -19,6 +20,8 @@ from mesh_gateway_sqs.options import SqsOptions
 from mesh_gateway_sqs.signing import Credentials, Signer
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 CALL_SECONDS = 10.0
 """For a call that does not wait for messages."""
@@ -94,9 +97,9 @@ class Sqs:
             await self._http.close()
 
     async def call(
-        self, action: str, payload: dict[str, Any], seconds: float = CALL_SECONDS
-    ) -> dict[str, Any]:
-        """One call. Raises `TransportError`; `Unknown` when it may have been done."""
+        self, action: str, payload: dict[str, Any], read: Callable[[bytes], T], seconds: float = CALL_SECONDS
+    ) -> T:
+        """One call; `read` makes sense of its answer. Raises `TransportError`; `Unknown` when it may have been done."""
         if self._http is None:
             raise ConnectionLost("SQS is not connected", retry_after=1)
         body = msgspec.json.encode(payload)
@@ -112,7 +115,10 @@ class Sqs:
                     f"SQS has not answered {action}: {str(error) or 'no answer in time'}"
                 ) from error
             if status == 200:
-                return _document(answer)
+                try:
+                    return read(answer or b"{}")
+                except msgspec.DecodeError as error:
+                    raise Unknown(f"SQS answered {action} with what is no answer to it: {error}") from error
             kind, text = _error(answer)
             if kind in EXPIRED and again:
                 self._found = None
@@ -154,16 +160,6 @@ class Sqs:
                 "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role"
             )
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
-
-
-def _document(answer: bytes) -> dict[str, Any]:
-    if not answer:
-        return {}
-    try:
-        found = msgspec.json.decode(answer)
-    except msgspec.DecodeError as error:
-        raise Unknown(f"SQS answered what is no JSON: {error}") from error
-    return found if isinstance(found, dict) else {}
 
 
 def _error(answer: bytes) -> tuple[str, str]:

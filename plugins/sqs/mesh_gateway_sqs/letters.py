@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+
+from msgspec import UNSET, UnsetType
 
 from mesh_gateway.errors import InvalidEvent, TransportError
 from mesh_gateway.transport.contract import Stored
 from mesh_gateway.wire.unreadable import wrapped
+from mesh_gateway_sqs import api
+from mesh_gateway_sqs.api import Message, Receipt
+from mesh_gateway_sqs.batches import BATCH, tens
 from mesh_gateway_sqs.client import Sqs
 from mesh_gateway_sqs.clock import Clock
 from mesh_gateway_sqs.messages import decode
-from mesh_gateway_sqs.publisher import BATCH
 
 MOST = 100_000
 """Letters that are looked at, if there is time for so many; SQS lets no more than 120,000 be invisible."""
@@ -23,8 +26,6 @@ MOST = 100_000
 LOOK_SECONDS = 300
 """For which they stay invisible if we die while looking. Half of it is for taking them, the rest for giving them back:
 what was taken first would come again otherwise, and there would be no end of it."""
-
-Message = dict[str, Any]
 
 
 class Letters:
@@ -50,7 +51,7 @@ class Letters:
             messages = await self._take_all()
             gone = [message for message in messages if _position(message) in wanted]
             try:
-                await self._each("DeleteMessageBatch", gone, {})
+                await self._each("DeleteMessageBatch", gone)
             finally:
                 await self._give_back([message for message in messages if _position(message) not in wanted])
         return len(gone)
@@ -68,41 +69,41 @@ class Letters:
         end = self._clock.time() + LOOK_SECONDS / 2
         try:
             while len(found) < MOST and self._clock.time() < end:
-                messages = (await self._sqs.call("ReceiveMessage", payload)).get("Messages") or []
+                messages = (await self._sqs.call("ReceiveMessage", payload, api.received)).messages
                 if not messages:
                     break
-                found |= {message["MessageId"]: message for message in messages}
+                found |= {message.message_id: message for message in messages}
         except TransportError:
             await self._give_back(list(found.values()))
             raise
         return list(found.values())
 
     async def _give_back(self, messages: Sequence[Message]) -> None:
-        await self._each("ChangeMessageVisibilityBatch", messages, {"VisibilityTimeout": 0})
+        await self._each("ChangeMessageVisibilityBatch", messages, 0)
 
-    async def _each(self, action: str, messages: Sequence[Message], more: dict[str, Any]) -> None:
-        for at in range(0, len(messages), BATCH):
+    async def _each(self, action: str, messages: Sequence[Message], visible: int | UnsetType = UNSET) -> None:
+        for batch in tens(messages):
             entries = [
-                {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"], **more}
-                for number, message in enumerate(messages[at : at + BATCH])
+                Receipt(str(number), message.receipt_handle, visible) for number, message in enumerate(batch)
             ]
-            answer = await self._sqs.call(action, {"QueueUrl": self._queue, "Entries": entries})
-            if failed := answer.get("Failed"):
+            answer = await self._sqs.call(action, {"QueueUrl": self._queue, "Entries": entries}, api.done)
+            if failed := answer.failed:
                 raise TransportError(
-                    f"SQS did not do {action} for {len(failed)} dead letters: {failed[0].get('Code')}"
+                    f"SQS did not do {action} for {len(failed)} dead letters: {failed[0].code}"
                 )
 
     def _stored(self, message: Message) -> Stored:
         position = _position(message)
         try:
-            event = decode(message["Body"], message.get("MessageAttributes") or {})
+            event = decode(message.body, message.texts())
         except InvalidEvent as error:
             event = wrapped(
-                message["Body"].encode(), channel=self._channel, position=position, why=str(error), headers={}
+                message.body.encode(), channel=self._channel, position=position, why=str(error), headers={}
             )
         return Stored(position, event, int(position.partition("-")[0]) / 1000)
 
 
 def _position(message: Message) -> str:
     """When it was sent and which it is: sorts by time."""
-    return f"{int((message.get('Attributes') or {}).get('SentTimestamp', 0)):015d}-{message['MessageId']}"
+    sent = message.attributes.sent_timestamp if message.attributes else 0
+    return f"{int(sent):015d}-{message.message_id}"

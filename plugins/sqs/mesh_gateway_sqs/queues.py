@@ -6,13 +6,14 @@ from typing import Any
 
 from mesh_gateway.errors import ChannelGone
 from mesh_gateway.transport.contract import Drift
+from mesh_gateway_sqs import api
 from mesh_gateway_sqs.client import Sqs
 from mesh_gateway_sqs.options import SqsOptions
 
 
 async def url(sqs: Sqs, name: str) -> str:
     """Where the queue is. Raises `ChannelGone`, `TransportError`."""
-    return str((await sqs.call("GetQueueUrl", {"QueueName": name}))["QueueUrl"])
+    return str((await sqs.call("GetQueueUrl", {"QueueName": name}, api.document))["QueueUrl"])
 
 
 async def create(sqs: Sqs, name: str, options: SqsOptions) -> str:
@@ -20,7 +21,9 @@ async def create(sqs: Sqs, name: str, options: SqsOptions) -> str:
     try:
         return await url(sqs, name)
     except ChannelGone:
-        answer = await sqs.call("CreateQueue", {"QueueName": name, "Attributes": wanted(options)})
+        answer = await sqs.call(
+            "CreateQueue", {"QueueName": name, "Attributes": wanted(options)}, api.document
+        )
         return str(answer["QueueUrl"])
 
 
@@ -35,7 +38,9 @@ def wanted(options: SqsOptions) -> dict[str, str]:
 
 async def attributes(sqs: Sqs, queue: str) -> dict[str, Any]:
     """All settings and counts of the queue. Raises `TransportError`."""
-    answer = await sqs.call("GetQueueAttributes", {"QueueUrl": queue, "AttributeNames": ["All"]})
+    answer = await sqs.call(
+        "GetQueueAttributes", {"QueueUrl": queue, "AttributeNames": ["All"]}, api.document
+    )
     return dict(answer.get("Attributes") or {})
 
 

@@ -6,20 +6,23 @@ poll ─▶ arrived ─▶ receive ─▶ settle ─▶ DeleteMessageBatch      
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 from mesh_gateway.errors import ConnectionLost, InvalidEvent, Throttled, TransportError, Unsupported
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import Delivery
 from mesh_gateway.wire.unreadable import wrapped
-from mesh_gateway_sqs.client import SLOWER, Sqs, Unknown
+from mesh_gateway_sqs import api
+from mesh_gateway_sqs.api import Message, System
+from mesh_gateway_sqs.batches import BATCH
+from mesh_gateway_sqs.client import Sqs, Unknown
 from mesh_gateway_sqs.clock import Clock
 from mesh_gateway_sqs.messages import decode
-from mesh_gateway_sqs.publisher import BATCH
+from mesh_gateway_sqs.receipts import RETRY_SECONDS, Held, Receipts
+
+__all__ = ["Held", "SqsSubscription"]
 
 log = logging.getLogger(__name__)
 
@@ -32,28 +35,11 @@ ARRIVED_LIMIT = 100
 HELD_LIMIT = 60_000
 """Messages that one gateway holds: half of the 120,000 that SQS allows a queue in flight."""
 
-RETRIES, RETRY_SECONDS = 3, 0.5
-"""Of a delete or an extension that SQS did not answer."""
-
-INVISIBLE_SECONDS = 43_190.0
-"""From its receive on, a message may be invisible for 12 hours in all; ten seconds of them for two clocks to differ.
-SQS refuses whatever goes beyond."""
-
 LONGEST_DELAY = 39_600.0
 """Seconds: of the 12 hours, one hour is left for having been held."""
 
 HELD_SECONDS = 39_600.0
 """A message that is held longer is given back: it would be taken away from us in the middle."""
-
-
-class Held:
-    """One message that we have."""
-
-    __slots__ = ("handle", "id", "lost", "since")
-
-    def __init__(self, id: str, handle: str, since: float) -> None:
-        self.id, self.handle, self.since = id, handle, since
-        self.lost = False
 
 
 class SqsSubscription:
@@ -78,7 +64,16 @@ class SqsSubscription:
     ) -> None:
         self.channel, self.queue = channel, queue
         self._sqs, self._visibility, self._wait = sqs, visibility, wait
+        self._receipts = Receipts(sqs, queue, clock, self._lose, fifo=fifo)
         self._fifo = fifo
+        self._asked = {
+            "QueueUrl": queue,
+            "MaxNumberOfMessages": BATCH,
+            "WaitTimeSeconds": round(wait),
+            "VisibilityTimeout": round(visibility),
+            "MessageSystemAttributeNames": ["SentTimestamp", "MessageGroupId"],
+            "MessageAttributeNames": ["All"],
+        }
         self._bury, self._unreadable, self._left = bury, unreadable, left
         self._clock = clock
         self._arrived: deque[Delivery] = deque()
@@ -101,15 +96,12 @@ class SqsSubscription:
         """As `Subscription.receive`; ends empty when the subscription is closed meanwhile."""
         self._check()
         if not self._arrived:
-            self._news.clear()
-            try:
-                async with asyncio.timeout(WAIT_SECONDS):
-                    await self._news.wait()
-            except TimeoutError:
-                return ()
+            await self._something()
             if self._stopping:
                 return ()
             self._check()
+            if not self._arrived:
+                return ()
         found: list[Delivery] = []
         while self._arrived and len(found) < limit:
             delivery = self._arrived.popleft()
@@ -118,12 +110,24 @@ class SqsSubscription:
         self._taken.set()
         return found
 
+    async def _something(self) -> None:
+        """Returns when something has arrived or happened, or nothing for as long as a receive waits.
+
+        By a timer, at a quarter of what `asyncio.timeout` costs.
+        """
+        self._news.clear()
+        timer = asyncio.get_running_loop().call_later(WAIT_SECONDS, self._news.set)
+        try:
+            await self._news.wait()
+        finally:
+            timer.cancel()
+
     async def settle(self, done: Sequence[Delivery]) -> None:
         """As `Subscription.settle`; deleted when it returns. Raises `TransportError`: what it names comes again."""
         self._check()
         mine = self._taken_back(done)
         try:
-            await self._in_batches("DeleteMessageBatch", mine, None)
+            await self._receipts.delete(mine)
         except asyncio.CancelledError:
             # Nobody knows which are deleted: all stay ours, and a second delete does no harm.
             for one in mine:
@@ -137,8 +141,8 @@ class SqsSubscription:
         if delay is not None and delay > LONGEST_DELAY:
             raise Unsupported(f"SQS keeps a message invisible for {LONGEST_DELAY:g} s at most")
         behind = self._behind(back) if self._fifo else []
-        await self._in_batches("ChangeMessageVisibilityBatch", self._taken_back(back), delay or 0)
-        await self._in_batches("ChangeMessageVisibilityBatch", behind, 0)
+        await self._receipts.hide(self._taken_back(back), delay or 0)
+        await self._receipts.hide(behind, 0)
 
     def _behind(self, back: Sequence[Delivery]) -> list[Held]:
         """What has arrived of the same groups and was not received yet: it would overtake what is given back."""
@@ -179,7 +183,7 @@ class SqsSubscription:
         held = list(self._held.values())
         self._held.clear()
         try:
-            await self._in_batches("ChangeMessageVisibilityBatch", held, 0)
+            await self._receipts.hide(held, 0)
         except TransportError as error:
             log.info(
                 "what was held of %s comes again when its visibility timeout ends: %s", self.queue, error
@@ -211,62 +215,54 @@ class SqsSubscription:
                 return
 
     async def _poll_once(self) -> None:
-        payload = {
-            "QueueUrl": self.queue,
-            "MaxNumberOfMessages": BATCH,
-            "WaitTimeSeconds": round(self._wait),
-            "VisibilityTimeout": round(self._visibility),
-            "MessageSystemAttributeNames": ["SentTimestamp", "MessageGroupId"],
-            "MessageAttributeNames": ["All"],
-        }
-        answer = await self._sqs.call("ReceiveMessage", payload, self._wait + 10)
+        answer = await self._sqs.call("ReceiveMessage", self._asked, api.received, self._wait + 10)
         now = self._clock.time()
-        for message in answer.get("Messages") or []:
-            held = self._held.get(message["MessageId"])
-            if held is not None:
-                # It ran out before it was extended and came again: we have its event, and now the handle that counts.
-                held.handle, held.since = message["ReceiptHandle"], now
-                continue
-            if _damaged(message):
-                # Not held: it becomes visible again, and the next answer may bring it whole.
-                log.warning("a message of %s came damaged and is left to come again", self.queue)
-                continue
-            held = self._held[message["MessageId"]] = Held(
-                message["MessageId"], message["ReceiptHandle"], now
-            )
-            try:
-                event = decode(message["Body"], message.get("MessageAttributes") or {})
-            except InvalidEvent as error:
-                await self._park(message, held, str(error))
-                continue
-            system = message.get("Attributes") or {}
-            key = event.attributes.get("partitionkey") or system.get("MessageGroupId")
-            sent = float(system.get("SentTimestamp", 0)) / 1000
-            self._arrived.append(Delivery(event, held, message["MessageId"], key, None, sent))
+        for message in answer.messages or ():
+            why = self._arrive(message, now)
+            if why is not None:
+                await self._park(message, why)
         if self._arrived:
             self._news.set()
 
-    async def _park(self, message: dict[str, Any], held: Held, why: str) -> None:
+    def _arrive(self, message: Message, now: float) -> str | None:
+        """Take it in, unless we have it or it came damaged. Why it is no event, if it is none."""
+        held = self._held.get(message.message_id)
+        if held is not None:
+            # It ran out before it was extended and came again: we have its event, and now the handle that counts.
+            held.handle, held.since = message.receipt_handle, now
+            return None
+        if message.damaged:
+            # Not held: it becomes visible again, and the next answer may bring it whole.
+            log.warning("a message of %s came damaged and is left to come again", self.queue)
+            return None
+        try:
+            event = decode(message.body, message.beside())
+        except InvalidEvent as error:
+            return str(error)
+        held = self._held[message.message_id] = Held(message.message_id, message.receipt_handle, now)
+        system = message.attributes or System()
+        key = event.attributes.get("partitionkey") or system.message_group_id
+        sent = float(system.sent_timestamp) / 1000
+        self._arrived.append(Delivery(event, held, message.message_id, key, None, sent))
+        return None
+
+    async def _park(self, message: Message, why: str) -> None:
         """Durable with the dead letters first; what cannot be parked becomes visible again by itself."""
-        headers = {
-            name: str(value.get("StringValue"))
-            for name, value in (message.get("MessageAttributes") or {}).items()
-        }
+        headers = {name: str(value.get("StringValue")) for name, value in message.texts().items()}
         event = wrapped(
-            message["Body"].encode(),
+            message.body.encode(),
             channel=self.channel,
-            position=message["MessageId"],
+            position=message.message_id,
             why=why,
             headers=headers,
         )
-        self._held.pop(held.id, None)
         try:
             await self._bury(event)
         except TransportError as error:
             log.warning("an unreadable message of %s stays in its queue: %s", self.queue, error)
             return
         self._unreadable(self.channel, f"queue {self.queue}: {why}")
-        await self._in_batches("DeleteMessageBatch", [held], None)
+        await self._receipts.delete([Held(message.message_id, message.receipt_handle, self._clock.time())])
 
     async def _extend(self) -> None:
         """What is held stays invisible to others, until it would be too old for SQS."""
@@ -277,51 +273,12 @@ class SqsSubscription:
             for held in old:
                 self._lose(held)
             try:
-                await self._in_batches("ChangeMessageVisibilityBatch", old, 0)
-                await self._in_batches(
-                    "ChangeMessageVisibilityBatch", list(self._held.values()), self._visibility
-                )
+                await self._receipts.hide(old, 0)
+                await self._receipts.hide(list(self._held.values()), self._visibility)
             except TransportError as error:
                 log.warning(
                     "what is held of %s could not be extended, it may come again: %s", self.queue, error
                 )
-
-    async def _in_batches(self, action: str, held: Sequence[Held], invisible: float | None) -> None:
-        """The same for each message; those that SQS says are not ours any more count as lost. Raises `TransportError`.
-
-        `invisible` seconds from now, as far as SQS allows; None where it is not about that.
-        """
-        for at in range(0, len(held), BATCH):
-            await self._batch(action, held[at : at + BATCH], invisible)
-
-    def _entry(self, id: str, held: Held, invisible: float | None) -> dict[str, Any]:
-        entry = {"Id": id, "ReceiptHandle": held.handle}
-        if invisible is None:
-            return entry
-        left = INVISIBLE_SECONDS - (self._clock.time() - held.since)
-        return entry | {"VisibilityTimeout": max(0, round(min(invisible, left)))}
-
-    async def _batch(self, action: str, held: Sequence[Held], invisible: float | None) -> None:
-        left = {str(number): one for number, one in enumerate(held)}
-        for attempt in range(RETRIES):
-            entries = [self._entry(id, one, invisible) for id, one in left.items()]
-            try:
-                answer = await self._sqs.call(action, {"QueueUrl": self.queue, "Entries": entries})
-            except (Unknown, Throttled):
-                if attempt == RETRIES - 1:
-                    raise
-                await self._clock.sleep(RETRY_SECONDS)
-                continue
-            failed = answer.get("Failed") or []
-            again = {entry["Id"] for entry in failed if _passes(entry)}
-            for entry in failed:
-                if entry["Id"] not in again:
-                    self._lose(left[entry["Id"]])
-            left = {id: one for id, one in left.items() if id in again}
-            if not left:
-                return
-            await self._clock.sleep(RETRY_SECONDS)
-        raise ConnectionLost(f"SQS did not do {action} for {len(left)} messages of {self.queue}")
 
     def _check(self) -> None:
         if self._closed:
@@ -332,14 +289,3 @@ class SqsSubscription:
             # One that ended by itself has met a bug: whoever reads has to hear of it, or nobody reads the queue.
             if task.done() and not task.cancelled() and (bug := task.exception()) is not None:
                 raise bug
-
-
-def _passes(entry: dict[str, Any]) -> bool:
-    """Whether this failure of an entry is SQS's own: throttling is told as the sender's fault, too."""
-    return entry.get("Code") in SLOWER or not entry.get("SenderFault", True)
-
-
-def _damaged(message: dict[str, Any]) -> bool:
-    """Whether the body is another than SQS stored (`MD5OfBody`, of the body's UTF-8)."""
-    digest = hashlib.md5(message["Body"].encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
-    return bool(message.get("MD5OfBody", digest) != digest)

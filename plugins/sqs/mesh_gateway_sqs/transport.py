@@ -28,7 +28,7 @@ from mesh_gateway.transport.contract import (
     largest_event,
 )
 from mesh_gateway.wire.unreadable import in_pieces
-from mesh_gateway_sqs import publisher, queues
+from mesh_gateway_sqs import api, publisher, queues
 from mesh_gateway_sqs.checks import checks
 from mesh_gateway_sqs.client import Sqs, Unknown
 from mesh_gateway_sqs.clock import Clock, RealClock
@@ -222,6 +222,6 @@ async def _greet(sqs: Sqs, prefix: str) -> None:
     says: of a call that changes nothing it does not matter whether it was done.
     """
     try:
-        await sqs.call("ListQueues", {"QueueNamePrefix": prefix, "MaxResults": 1}, OPEN_SECONDS)
+        await sqs.call("ListQueues", {"QueueNamePrefix": prefix, "MaxResults": 1}, api.document, OPEN_SECONDS)
     except Unknown as error:
         raise ConnectionLost(str(error), retry_after=1) from error

@@ -38,6 +38,20 @@ def test_an_event_comes_back_as_it_went_and_its_body_holds_only_what_sqs_takes(i
     assert len(message.attributes) <= 10
 
 
+@pytest.mark.parametrize("text", ["\x00", "\x1f", "\x0b", "\x7f", "\ufffe", "\uffff", "\ufffd", "\U0001fffe"])
+@pytest.mark.parametrize("type", ["application/json", "text/plain", "application/octet-stream", None])
+def test_a_character_that_sqs_refuses_stands_in_no_body_whatever_the_data_are_said_to_be(text, type):
+    attributes = {} if type is None else {"datacontenttype": type}
+    for data in (text.encode(), f'"{text}"'.encode()):
+        event = Event.new(type="t", source="/s", id="1", data=data, **attributes)
+
+        message = encode(event)
+
+        assert not set(message.body) & {"\x00", "\x0b", "\x1f", "\ufffe", "\uffff"}
+        found = decode(message.body, {}).data
+        assert found == data or json.loads(found) == json.loads(data)
+
+
 def test_a_sns_notification_is_unwrapped():
     inner = encode(Event.new(type="t", source="/s", id="7")).body
 

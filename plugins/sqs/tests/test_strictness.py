@@ -11,7 +11,7 @@ from mesh_gateway_sqs.client import Sqs
 from mesh_gateway_sqs.http import CONNECTING
 from mesh_gateway_sqs.transport import SqsTransport
 
-from mesh_gateway.errors import ChannelGone, ConnectionLost, NotPermitted, PublishError
+from mesh_gateway.errors import ChannelGone, ConnectionLost, NotPermitted, PublishError, TransportError
 from mesh_gateway.event import Event
 from mesh_gateway.testing.harness import ids, numbered, series
 from mesh_gateway.transport.contract import (
@@ -171,6 +171,20 @@ async def test_a_delete_that_is_throttled_for_one_message_is_tried_again(make, f
 
     await settling
     assert bodies(fake) == []
+
+
+async def test_a_delete_that_fails_leaves_only_its_own_ten(make, fake):
+    transport = await opened(make)
+    await transport.publish(CHANNEL, series(25))
+    subscription = await reading(transport)
+    held = await received(subscription, 25)
+    fake.trouble("DeleteMessageBatch", Trouble(400, "InvalidAddress"))
+
+    with pytest.raises(TransportError, match="InvalidAddress"):
+        await subscription.settle(held)
+
+    assert len(fake.of("DeleteMessageBatch")) == 3
+    assert len(bodies(fake)) in (5, 10)
 
 
 @pytest.mark.parametrize("done", [False, True])
@@ -642,6 +656,33 @@ async def test_what_is_no_event_waits_with_the_dead_letters_and_leaves_its_queue
     assert [channel for channel, _ in unreadable] == [CHANNEL] * 3
     letters = await transport.browse(dead.name, after=None, limit=10)
     assert {letter.event.data for letter in letters} == {body.encode() for body in junk}
+
+
+async def test_what_is_no_event_keeps_what_stood_beside_it(make, fake):
+    transport = await opened(make)
+    dead = ChannelSpec("shop", "orders", purpose=Purpose.DEAD_LETTERS)
+    await transport.ensure(dead, Ensure.CREATE)
+    queue = next(queue for name, queue in fake.queues.items() if "dead" not in name)
+    attributes = {"from": {"DataType": "String", "StringValue": "billing"}}
+    queue.send({"MessageBody": "junk", "MessageAttributes": attributes})
+    await reading(transport)
+
+    await fake.until("DeleteMessageBatch", 1)
+
+    [letter] = await transport.browse(dead.name, after=None, limit=10)
+    assert letter.event.attributes["meshheaders"] == '{"from": "billing"}'
+
+
+@pytest.mark.parametrize(
+    "answer", [{"Messages": 7}, {"Messages": [{"MessageId": "without the rest"}]}, {"Messages": [None]}]
+)
+async def test_an_answer_that_is_none_of_sqs_is_a_lost_connection(make, fake, answer):
+    transport = await opened(make)
+    fake.edit("ReceiveMessage", lambda given: given.update(answer))
+    await transport.publish(CHANNEL, series(1))
+
+    with pytest.raises(ConnectionLost, match="no answer"):
+        await received(await reading(transport), 1)
 
 
 async def test_what_is_no_event_and_fills_a_message_waits_in_pieces(make, fake):
