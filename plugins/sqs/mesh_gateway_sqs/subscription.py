@@ -1,4 +1,4 @@
-"""Reading one queue: one task polls and extends what is held, so that a receive that is cancelled loses nothing.
+"""Reading one queue: tasks of its own poll and extend what is held, so that a receive that is cancelled loses nothing.
 
 poll ─▶ arrived ─▶ receive ─▶ settle ─▶ DeleteMessageBatch          every third of the visibility timeout ─▶ extended
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 from mesh_gateway.errors import ConnectionLost, InvalidEvent, Throttled, TransportError, Unsupported
 from mesh_gateway.event import Event
@@ -28,6 +28,13 @@ log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1.0
 """How long an empty receive waits; the contract says about a second. Whatever arrives ends it at once."""
+
+POLLS = 4
+"""Under way at a time while there is a backlog. One alone brings ten messages in a round trip: at 10 ms, a thousand a second."""
+
+BACKLOG = 10
+"""Full answers in a row that are taken for one. A crowd of producers fills fewer, too: taken for a backlog they made half as many
+polls again, a fifth of which came empty."""
 
 ARRIVED_LIMIT = 100
 """Messages that wait to be received before polling pauses: what is here is invisible to other gateways."""
@@ -66,10 +73,10 @@ class SqsSubscription:
         self._sqs, self._visibility, self._wait = sqs, visibility, wait
         self._receipts = Receipts(sqs, queue, clock, self._lose, fifo=fifo)
         self._fifo = fifo
-        self._asked = {
+        self._most_polls = 1 if fifo else POLLS
+        self._payload = {
             "QueueUrl": queue,
             "MaxNumberOfMessages": BATCH,
-            "WaitTimeSeconds": round(wait),
             "VisibilityTimeout": round(visibility),
             "MessageSystemAttributeNames": ["SentTimestamp", "MessageGroupId"],
             "MessageAttributeNames": ["All"],
@@ -83,12 +90,22 @@ class SqsSubscription:
         self._failure: TransportError | None = None
         self._stopping = False
         self._closed = False
-        self._tasks = [
-            asyncio.create_task(self._poll(), name=f"sqs polls {queue}"),
-            asyncio.create_task(self._extend(), name=f"sqs extends {queue}"),
-        ]
-        for task in self._tasks:
-            task.add_done_callback(lambda _: self._news.set())
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._polls: set[asyncio.Task[None]] = set()
+        self._begin(self._extend(), f"sqs extends {queue}")
+        self._polls.add(self._begin(self._poll(), f"sqs polls {queue}"))
+
+    def _begin(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:
+            self._tasks.discard(task)
+            self._polls.discard(task)
+        self._news.set()
 
     # ── the contract ─────────────────────────────────────────────────────────────────────────
 
@@ -175,10 +192,12 @@ class SqsSubscription:
         self._closed = self._stopping = True
         self._news.set()
         self._taken.set()
-        poll, extend = self._tasks
-        extend.cancel()
-        await asyncio.wait([poll], timeout=self._wait + 1)
-        poll.cancel()
+        for task in self._tasks - self._polls:
+            task.cancel()
+        if self._polls:
+            await asyncio.wait(self._polls, timeout=self._wait + 1)
+        for task in self._polls:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         held = list(self._held.values())
         self._held.clear()
@@ -195,34 +214,58 @@ class SqsSubscription:
         """Messages that we have and that are not settled."""
         return len(self._held)
 
-    # ── the two tasks ────────────────────────────────────────────────────────────────────────
+    # ── the tasks ────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _going(self) -> bool:
+        return not self._stopping and self._failure is None
+
+    @property
+    def _room(self) -> bool:
+        return len(self._arrived) < ARRIVED_LIMIT and len(self._held) < HELD_LIMIT
 
     async def _poll(self) -> None:
-        while not self._stopping:
-            if len(self._arrived) >= ARRIVED_LIMIT or len(self._held) >= HELD_LIMIT:
+        """Wait for messages; while there is a backlog, others poll beside."""
+        full = 0
+        while self._going:
+            if not self._room:
                 self._taken.clear()
                 await self._taken.wait()
                 continue
-            try:
-                await self._poll_once()
-            except Throttled as error:
-                await self._clock.sleep(error.retry_after or RETRY_SECONDS)
-            except TransportError as error:
-                self._failure = ConnectionLost(f"queue {self.queue} cannot be read: {error}", retry_after=1)
-                if not isinstance(error, Unknown):
-                    self._failure = error
-                self._news.set()
-                return
+            full = full + 1 if await self._polled(self._wait) == BATCH else 0
+            if full >= BACKLOG and len(self._polls) < self._most_polls:
+                full = 0
+                self._polls.add(self._begin(self._poll_beside(), f"sqs polls {self.queue}, too"))
 
-    async def _poll_once(self) -> None:
-        answer = await self._sqs.call("ReceiveMessage", self._asked, api.received, self._wait + 10)
+    async def _poll_beside(self) -> None:
+        """Take what is there, until there is less than an answer holds."""
+        while self._going and self._room and await self._polled(0) == BATCH:
+            pass
+
+    async def _polled(self, wait: float) -> int:
+        """How many messages a poll has brought; of what went wrong whoever reads hears."""
+        try:
+            return await self._poll_once(wait)
+        except Throttled as error:
+            await self._clock.sleep(error.retry_after or RETRY_SECONDS)
+        except TransportError as error:
+            lost = ConnectionLost(f"queue {self.queue} cannot be read: {error}", retry_after=1)
+            self._failure = lost if isinstance(error, Unknown) else error
+            self._news.set()
+        return 0
+
+    async def _poll_once(self, wait: float) -> int:
+        payload = self._payload | {"WaitTimeSeconds": round(wait)}
+        answer = await self._sqs.call("ReceiveMessage", payload, api.received, wait + 10)
         now = self._clock.time()
-        for message in answer.messages or ():
+        messages = answer.messages or ()
+        for message in messages:
             why = self._arrive(message, now)
             if why is not None:
                 await self._park(message, why)
         if self._arrived:
             self._news.set()
+        return len(messages)
 
     def _arrive(self, message: Message, now: float) -> str | None:
         """Take it in, unless we have it or it came damaged. Why it is no event, if it is none."""

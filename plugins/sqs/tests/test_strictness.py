@@ -253,6 +253,52 @@ async def test_a_queue_with_too_much_in_flight_is_read_on_when_there_is_room(mak
     assert sorted(ids(first + second)) == [f"e{n}" for n in range(8)]
 
 
+@pytest.mark.parametrize(
+    ("fifo", "backlog", "allowed"), [(False, 1, subscriptions.POLLS), (True, 1, 1), (False, 21, 1)]
+)
+async def test_a_backlog_is_read_by_several_polls_at_a_time_and_an_empty_queue_by_one(
+    make, fake, monkeypatch, fifo, backlog, allowed
+):
+    monkeypatch.setattr(subscriptions, "BACKLOG", backlog)
+    transport = await opened(make, fifo=fifo)
+    await transport.publish(CHANNEL, [numbered(f"e{n}", key=f"k{n}") for n in range(200)])
+    call, now, most = Sqs.call, 0, 0
+
+    async def counted(sqs, action, *rest):
+        nonlocal now, most
+        now += action == "ReceiveMessage"
+        most = max(most, now)
+        try:
+            return await call(sqs, action, *rest)
+        finally:
+            now -= action == "ReceiveMessage"
+
+    monkeypatch.setattr(Sqs, "call", counted)
+    subscription = await reading(transport)
+    held = await received(subscription, 200)
+    assert len(set(ids(held))) == 200
+    assert most == allowed
+
+    polls = len(fake.of("ReceiveMessage"))
+    await fake.until("ReceiveMessage", polls + 3 * allowed)
+    assert now <= 1
+
+
+async def test_what_several_polls_have_brought_is_given_back_when_the_subscription_closes(
+    make, fake, monkeypatch
+):
+    monkeypatch.setattr(subscriptions, "BACKLOG", 1)
+    transport = await opened(make)
+    await transport.publish(CHANNEL, series(90))
+    subscription = await reading(transport)
+    await fake.until("ReceiveMessage", 3)
+
+    await subscription.close()
+
+    assert the_queue(fake).in_flight() == []
+    assert len(await received(await reading(transport), 90)) == 90
+
+
 async def test_a_gateway_that_held_all_it_may_reads_on_when_it_has_settled(make, monkeypatch):
     monkeypatch.setattr(subscriptions, "HELD_LIMIT", 4)
     monkeypatch.setattr(subscriptions, "WAIT_SECONDS", 0.01)
