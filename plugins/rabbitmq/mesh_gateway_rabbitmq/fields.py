@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-_u32 = struct.Struct(">I")
-_u64 = struct.Struct(">Q")
+u32 = struct.Struct(">I")
+u64 = struct.Struct(">Q")
+_kind_and_size = struct.Struct(">BI")
 
 CONTENT_TYPE, HEADERS, DELIVERY_MODE, MESSAGE_ID, TIMESTAMP = 1 << 15, 1 << 13, 1 << 12, 1 << 7, 1 << 6
 PERSISTENT = b"\x02"
+
+WITHOUT_TYPE = struct.pack(">H", HEADERS | DELIVERY_MODE | MESSAGE_ID | TIMESTAMP)
+"""What properties begin with that are written here; with a content type it is the next."""
+
+WITH_TYPE = struct.pack(">H", CONTENT_TYPE | HEADERS | DELIVERY_MODE | MESSAGE_ID | TIMESTAMP)
 
 _SHORT_TEXTS = {1 << bit for bit in (15, 14, 10, 9, 8, 7, 5, 4, 3, 2)}
 _OCTETS = {1 << 12, 1 << 11}
@@ -45,31 +51,34 @@ class BadFields(ValueError):
     """The bytes are no properties or table."""
 
 
-def write(
-    content_type: str | None, headers: Iterable[tuple[bytes, bytes]], message_id: bytes, now: int
-) -> bytes:
-    """Properties of a persistent message; every header is a text."""
-    parts = [
-        struct.pack(
-            ">H",
-            HEADERS
-            | DELIVERY_MODE
-            | MESSAGE_ID
-            | TIMESTAMP
-            | (CONTENT_TYPE if content_type is not None else 0),
-        )
-    ]
-    if content_type is not None:
-        parts.append(_short(content_type.encode()))
-    table = b"".join([_short(name) + b"S" + _u32.pack(len(text)) + text for name, text in headers])
-    parts += (_u32.pack(len(table)), table, PERSISTENT, _short(message_id), _u64.pack(now))
-    return b"".join(parts)
+def write(content_type: str | None, table: bytes, message_id: bytes, now: int) -> bytes:
+    """Properties of a persistent message whose headers are in this table, which `text` has made."""
+    opening = WITHOUT_TYPE if content_type is None else WITH_TYPE + _short(content_type.encode())
+    return b"".join((opening, u32.pack(len(table)), table, PERSISTENT, _short(message_id), u64.pack(now)))
+
+
+def text(name: bytes, value: bytes) -> bytes:
+    """One header of a table: a text."""
+    return _short(name) + b"S" + u32.pack(len(value)) + value
 
 
 def _short(text: bytes) -> bytes:
     if len(text) > 255:
         raise BadFields(f"{text[:40]!r}… is longer than the 255 bytes that AMQP has for it")
     return bytes((len(text),)) + text
+
+
+def text_at(raw: bytes, at: int) -> tuple[bytes, bytes, int]:
+    """Name and text of the header at this place of a table, and where the next begins. Raises `BadFields` for anything else."""
+    try:
+        name = raw[at + 1 : at + 1 + raw[at]]
+        kind, size = _kind_and_size.unpack_from(raw, at + 1 + len(name))
+    except (struct.error, IndexError) as error:
+        raise BadFields(f"the table cannot be read: {error}") from None
+    if kind != ord("S"):
+        raise BadFields(f"the header {name!r} is no text")
+    at += 6 + len(name)
+    return name, raw[at : at + size], at + size
 
 
 def read(raw: bytes) -> Properties:
@@ -99,11 +108,11 @@ def _read(raw: bytes) -> Properties:
         elif flag in _OCTETS:
             at += 1
         elif flag == HEADERS:
-            (size,) = _u32.unpack_from(raw, at)
+            (size,) = u32.unpack_from(raw, at)
             headers = table(raw, at + 4, at + 4 + size)
             at += 4 + size
         elif flag == TIMESTAMP:
-            (timestamp,) = _u64.unpack_from(raw, at)
+            (timestamp,) = u64.unpack_from(raw, at)
             at += 8
     if at > len(raw):
         raise BadFields("the message's properties end in the middle")
@@ -120,7 +129,7 @@ def table(raw: bytes, at: int, end: int) -> dict[str, Any]:
         kind = raw[at : at + 1]
         at += 1
         if kind in (b"S", b"x"):
-            (size,) = _u32.unpack_from(raw, at)
+            (size,) = u32.unpack_from(raw, at)
             found[name] = raw[at + 4 : at + 4 + size]
             at += 4 + size
         elif kind in _SCALARS:
@@ -128,7 +137,7 @@ def table(raw: bytes, at: int, end: int) -> dict[str, Any]:
             (found[name],) = scalar.unpack_from(raw, at)
             at += scalar.size
         elif kind in (b"A", b"F"):
-            (size,) = _u32.unpack_from(raw, at)
+            (size,) = u32.unpack_from(raw, at)
             found[name] = None
             at += 4 + size
         elif kind == b"D":

@@ -109,7 +109,7 @@ class Letters:
         writing.check_writable()
         confirming = await Confirming.open(writing)
         try:
-            note = fields.write(None, [(header.encode(), text)], confirming.message_id(0), 0)
+            note = fields.write(None, fields.text(header.encode(), text), confirming.message_id(0), 0)
             pending = confirming.send(self._exchange, [(note, b"")])
             async with asyncio.timeout(READ_SECONDS):
                 await pending.done

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 from pamqp import commands
 
@@ -22,7 +20,7 @@ from mesh_gateway.transport.contract import Delivery
 from mesh_gateway.wire.unreadable import wrapped
 from mesh_gateway_rabbitmq import fields, frames
 from mesh_gateway_rabbitmq.link import Channel, Link
-from mesh_gateway_rabbitmq.messages import decode
+from mesh_gateway_rabbitmq.messages import COUNTS, fingerprint, received
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +34,6 @@ so each reader has its own."""
 
 RETRY_SECONDS = 1.0
 """Before an unreadable message that could not be parked is tried again."""
-
-COUNTS = frozenset({"x-delivery-count", "x-acquired-count"})
-"""Headers that the server writes anew each time it hands a message out."""
 
 Arrived = tuple[int, bytes, bytes]
 
@@ -125,14 +120,12 @@ class RabbitSubscription:
             tag, raw, body = arrived.popleft()
             self._arrived_bytes -= len(body)
             try:
-                properties = fields.read(raw)
-                event = decode(properties, body)
+                event, position, published = received(raw, body)
             except (InvalidEvent, fields.BadFields) as error:
                 self._park(tag, raw, body, str(error))
                 continue
-            at = None if properties.timestamp is None else float(properties.timestamp)
+            at = None if published is None else float(published)
             self._open[tag] = at
-            position = properties.message_id or _fingerprint(properties.headers, body)
             found.append(Delivery(event, tag, position, event.attributes.get("partitionkey"), None, at))
         if self._link.held_back and self._arrived_bytes < HELD_BYTES / 2:
             self._link.go_on()
@@ -251,14 +244,5 @@ def _as_letter(channel: str, raw: bytes, body: bytes, why: str) -> Event:
             headers["(content_type)"] = properties.content_type
         message_id = properties.message_id
     if not message_id or not rules.is_text(message_id):
-        message_id = _fingerprint(headers, body)
+        message_id = fingerprint(headers, body)
     return wrapped(body, channel=channel, position=message_id, why=why, headers=headers)
-
-
-def _fingerprint(headers: Mapping[str, Any], body: bytes) -> str:
-    """Which message it is, for one that its publisher gave no id: a queue has no offsets, so the content has to say.
-
-    The same whenever it comes again; two messages with the same content are not told apart.
-    """
-    own = {name: value for name, value in headers.items() if name not in COUNTS}
-    return hashlib.sha256(repr(own).encode() + body).hexdigest()[:32]
