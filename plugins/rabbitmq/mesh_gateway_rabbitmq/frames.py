@@ -26,6 +26,13 @@ _content = struct.Struct(">HHQ")
 BASIC = 60
 PUBLISH, RETURN, DELIVER, ACK, NACK = (BASIC, 40), (BASIC, 50), (BASIC, 60), (BASIC, 80), (BASIC, 120)
 
+# Whole beginnings and frames, each made or read by one call.
+_header = struct.Struct(">BHIHHQ")
+_end_and_head = struct.Struct(">BBHI")
+_settling = struct.Struct(">BHIHHQBB")
+_SETTLING_BYTES = method.size + tagged.size
+_deliver = method.pack(*DELIVER)
+
 BEAT = head.pack(HEARTBEAT, 0, 0) + _END
 
 
@@ -38,20 +45,15 @@ def publish(channel: int, exchange: str, messages: Iterable[tuple[bytes, bytes]]
     parts: list[bytes] = []
     for properties, body in messages:
         size = len(body)
-        parts += (
-            opening,
-            head.pack(HEADER, channel, 12 + len(properties)),
-            _content.pack(BASIC, 0, size),
-            properties,
-        )
-        parts.append(_END)
+        parts += (opening, _header.pack(HEADER, channel, 12 + len(properties), BASIC, 0, size), properties)
         if size <= room:
             if size:
-                parts += (head.pack(BODY, channel, size), body, _END)
-            continue
-        for at in range(0, size, room):
-            piece = body[at : at + room]
-            parts += (head.pack(BODY, channel, len(piece)), piece, _END)
+                parts += (_end_and_head.pack(END, BODY, channel, size), body)
+        else:
+            for at in range(0, size, room):
+                piece = body[at : at + room]
+                parts += (_end_and_head.pack(END, BODY, channel, len(piece)), piece)
+        parts.append(_END)
     return b"".join(parts)
 
 
@@ -63,14 +65,12 @@ def content(payload: bytes) -> tuple[int, bytes]:
 
 def ack(channel: int, tag: int, *, multiple: bool) -> bytes:
     """Settle this delivery, or all up to it."""
-    payload = method.pack(*ACK) + tagged.pack(tag, multiple)
-    return head.pack(METHOD, channel, len(payload)) + payload + _END
+    return _settling.pack(METHOD, channel, _SETTLING_BYTES, *ACK, tag, multiple, END)
 
 
 def requeue(channel: int, tag: int) -> bytes:
     """Give one delivery back."""
-    payload = method.pack(*NACK) + tagged.pack(tag, 2)
-    return head.pack(METHOD, channel, len(payload)) + payload + _END
+    return _settling.pack(METHOD, channel, _SETTLING_BYTES, *NACK, tag, 2, END)
 
 
 def delivered(payload: bytes) -> tuple[int, bool]:
@@ -78,3 +78,31 @@ def delivered(payload: bytes) -> tuple[int, bool]:
     at = 5 + payload[4]
     tag, bits = tagged.unpack_from(payload, at)
     return tag, bool(bits & 1)
+
+
+def delivery(data: bytes, at: int, channel: int, size: int) -> tuple[int, bool, bytes, bytes, int] | None:
+    """The Basic.Deliver whose method frame of this channel and size begins here, with its content: tag, redelivered flag,
+    properties, body, and where the next frame begins.
+
+    None of any other method, and unless all of it is here, in one frame of each kind: then frame by frame is the way.
+    """
+    if data[at + 7 : at + 11] != _deliver:
+        return None
+    tag, bits = tagged.unpack_from(data, at + 12 + data[at + 11])
+    at += size + 8
+    if len(data) < at + _header.size:
+        return None
+    kind, number, size, _, _, body_size = _header.unpack_from(data, at)
+    if kind != HEADER or number != channel:
+        return None
+    properties, body = data[at + _header.size : at + 7 + size], b""
+    at += size + 8
+    if body_size:
+        if len(data) < at + head.size:
+            return None
+        kind, number, size = head.unpack_from(data, at)
+        if kind != BODY or number != channel or size != body_size:
+            return None
+        body = data[at + 7 : at + 7 + size]
+        at += size + 8
+    return (tag, bool(bits & 1), properties, body, at) if at <= len(data) else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -95,7 +96,10 @@ class Link(asyncio.Protocol):
         self._where = where
         self._heartbeat = heartbeat
         self._loop = asyncio.get_running_loop()
-        self._buffer = bytearray()
+        self._rest = bytearray()
+        """The beginning of a frame whose end has not come."""
+        self._wanted = 0
+        """Bytes of it, as far as is known."""
         self._channels: dict[int, Channel] = {}
         self._control = Channel(self, 0)
         self._next = 1
@@ -255,29 +259,42 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
-        buffer = self._buffer
-        buffer += data
-        at, end = 0, len(buffer)
-        unpack, channels = frames.head.unpack_from, self._channels
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._wanted:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
         try:
-            while end - at >= 8:
-                kind, number, size = unpack(buffer, at)
-                if kind == 65:  # "A": the server answers our header with its own, and closes
-                    raise ConnectionLost("the server does not speak AMQP 0-9-1")
-                if end - at < size + 8:
-                    break
-                payload = bytes(memoryview(buffer)[at + 7 : at + 7 + size])
-                at += size + 8
-                if kind == frames.HEARTBEAT:
-                    continue
-                channel = channels.get(number) if number else self._control
-                if channel is not None:
-                    channel.received(kind, payload)
-        except (ConnectionLost, pamqp_errors.PAMQPException, ValueError, IndexError) as error:
+            at = self._read(data)
+        except (ConnectionLost, pamqp_errors.PAMQPException, ValueError, IndexError, struct.error) as error:
             self._fail(ConnectionLost(f"RabbitMQ sent what cannot be read: {error}"))
             self._transport.abort()
             return
-        del buffer[:at]
+        self._rest += memoryview(data)[at:]
+
+    def _read(self, data: bytes) -> int:
+        """Hand out every frame that is here in full; where the first that is not begins."""
+        at, end = 0, len(data)
+        unpack, channels = frames.head.unpack_from, self._channels
+        self._wanted = 8
+        while end - at >= 8:
+            kind, number, size = unpack(data, at)
+            if kind == 65:  # "A": the server answers our header with its own, and closes
+                raise ConnectionLost("the server does not speak AMQP 0-9-1")
+            if end - at < size + 8:
+                self._wanted = size + 8
+                break
+            channel = channels.get(number) if number else self._control
+            if channel is None or kind == frames.HEARTBEAT:
+                at += size + 8
+            elif kind == frames.METHOD and (found := frames.delivery(data, at, number, size)) is not None:
+                tag, again, properties, body, at = found
+                channel.on_deliver(tag, again, properties, body)
+            else:
+                channel.received(kind, data[at + 7 : at + 7 + size])
+                at += size + 8
+        return at
 
     def _beat(self) -> None:
         """Every half interval: say something if we were silent, and give up a server that was."""
