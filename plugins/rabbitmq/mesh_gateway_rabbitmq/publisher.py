@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
@@ -28,6 +29,9 @@ from mesh_gateway_rabbitmq import fields, frames
 from mesh_gateway_rabbitmq.link import Channel, Link
 from mesh_gateway_rabbitmq.messages import encode
 
+HEAD_BYTES = 32
+"""Room for what stands around the properties in their frame."""
+
 
 class Pending:
     """The tags of one publish: which are open, which went wrong."""
@@ -37,7 +41,7 @@ class Pending:
     def __init__(self, exchange: str, first: int, count: int) -> None:
         self.exchange = exchange
         self.first, self.last = first, first + count - 1
-        self.left = set(range(first, first + count))
+        self.left = [*range(first, first + count)]  # in order: what a confirm speaks about is a slice
         self.rejected: set[int] = set()
         self.returned: dict[int, str] = {}
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -54,12 +58,15 @@ class Pending:
             return error
         return ConnectionLost(str(error), retry_after=1)
 
-    def confirm(self, tags: set[int], *, good: bool) -> None:
-        """The server has spoken about these."""
+    def confirm(self, tag: int, *, multiple: bool, good: bool) -> None:
+        """The server has spoken about this tag, or all up to it."""
+        left = self.left
+        begin = 0 if multiple else bisect_left(left, tag)
+        end = bisect_right(left, tag)
         if not good:
-            self.rejected |= tags & self.left
-        self.left -= tags
-        if not self.left and not self.done.done():
+            self.rejected.update(left[begin:end])
+        del left[begin:end]
+        if not left and not self.done.done():
             self.done.set_result(None)
 
 
@@ -70,7 +77,7 @@ class Confirming:
         self.channel = channel
         self._next = 1
         self._pending: deque[Pending] = deque()
-        self._nonce = uuid.uuid4().hex
+        self._nonce = uuid.uuid4().hex.encode()
         channel.on_confirm = self._confirmed
         channel.on_return = self._came_back
         channel.on_blocked = self._blocked
@@ -88,7 +95,7 @@ class Confirming:
         """The id of the message that will be sent `offset` after the next: fresh for every attempt, and never the
         event's own, by which two attempts could be taken for one another.
         """
-        return f"{self._nonce}-{self._next + offset}".encode()
+        return b"%b-%d" % (self._nonce, self._next + offset)
 
     def send(self, exchange: str, messages: Sequence[tuple[bytes, bytes]]) -> Pending:
         """Write them all. Raises `TransportError` when the channel is over."""
@@ -102,17 +109,16 @@ class Confirming:
 
     def _confirmed(self, tag: int, multiple: bool, good: bool) -> None:  # the channel's callback
         for pending in self._pending:
-            if multiple and pending.last <= tag:
-                pending.confirm(set(pending.left), good=good)
-            elif pending.first <= tag <= pending.last:
-                pending.confirm({t for t in pending.left if t <= tag} if multiple else {tag}, good=good)
+            if pending.first > tag:
                 break
+            if multiple or tag <= pending.last:
+                pending.confirm(tag, multiple=multiple, good=good)
         while self._pending and not self._pending[0].left:
             self._pending.popleft()
 
     def _came_back(self, properties: bytes, why: str) -> None:
         nonce, _, tag = (fields.read(properties).message_id or "").rpartition("-")
-        if nonce == self._nonce and tag.isdecimal():
+        if nonce.encode() == self._nonce and tag.isdecimal():
             for pending in self._pending:
                 if pending.first <= int(tag) <= pending.last:
                     pending.returned[int(tag)] = why
@@ -151,10 +157,12 @@ class Publisher:
         places: list[int] = []
         refused: dict[int, EventError] = {}
         now = int(self._now())
+        room = self._link.frame_max - HEAD_BYTES
         for index, event in enumerate(events):
             try:
                 properties, body = encode(event, confirming.message_id(len(messages)), now)
-                self._refuse_if_too_large(properties, body, limit)
+                if len(properties) > room or len(body) > limit:
+                    raise self._too_large(properties, body, limit)
             except EventTooLarge as error:
                 refused[index] = error
             except fields.BadFields as error:
@@ -204,16 +212,15 @@ class Publisher:
             why, failed=failed, unknown=open - failed, refused=refused, retry_after=retry_after
         )
 
-    def _refuse_if_too_large(self, properties: bytes, body: bytes, limit: int) -> None:
-        if len(properties) + 32 > self._link.frame_max:
-            raise EventTooLarge(
-                f"the event's attributes take {len(properties)} bytes; in RabbitMQ they have to fit into one frame of "
-                f"{self._link.frame_max}"
-            )
+    def _too_large(self, properties: bytes, body: bytes, limit: int) -> EventTooLarge:
         if len(body) > limit:
-            raise EventTooLarge(
+            return EventTooLarge(
                 f"the event has {len(body)} bytes, the limit here is {limit} (maxMessageBytes)"
             )
+        return EventTooLarge(
+            f"the event's attributes take {len(properties)} bytes; in RabbitMQ they have to fit into one frame of "
+            f"{self._link.frame_max}"
+        )
 
     async def _current(self) -> Confirming:
         async with self._opening:
