@@ -6,6 +6,7 @@ import os
 
 import pytest
 from mesh_gateway_rabbitmq import fields, frames
+from mesh_gateway_rabbitmq.letters import CREDIT
 from mesh_gateway_rabbitmq.link import Link
 from mesh_gateway_rabbitmq.publisher import Confirming
 from mesh_gateway_rabbitmq.transport import RabbitTransport
@@ -453,3 +454,15 @@ async def test_removed_dead_letters_stay_removed_for_the_next_connection(make, t
     left = await other.browse(LETTERS.name, after=None, limit=10)
 
     assert [one.event.id for one in left] == ["e0", "e2"]
+
+
+async def test_more_dead_letters_than_are_on_their_way_at_once_are_all_shown_and_each_once(transport):
+    await transport.publish(LETTERS.name, series(3 * CREDIT))
+    found: list[Stored] = []
+
+    while page := await transport.browse(
+        LETTERS.name, after=found[-1].position if found else None, limit=CREDIT + 50
+    ):
+        found += page
+
+    assert [one.event.id for one in found] == [event.id for event in series(3 * CREDIT)]
