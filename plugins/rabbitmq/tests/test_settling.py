@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import struct
 from collections.abc import Sized
@@ -12,6 +13,7 @@ import pytest
 from mesh_gateway_rabbitmq.messages import encode
 from mesh_gateway_rabbitmq.subscription import RabbitSubscription
 
+from mesh_gateway.errors import ChannelGone
 from mesh_gateway.testing.harness import numbered
 
 ACK, NACK = 80, 120
@@ -106,3 +108,23 @@ async def test_nothing_is_remembered_of_what_was_settled_behind_a_message_that_i
     assert subscription.held == 1
     kept = [value for value in vars(subscription).values() if isinstance(value, Sized)]
     assert max(len(value) for value in kept if not isinstance(value, str)) == 1
+
+
+async def test_a_receive_that_follows_one_that_was_given_up_hears_at_once_what_comes(server, subscription):
+    given_up = asyncio.ensure_future(subscription.receive(1))
+    await asyncio.sleep(0)
+
+    given_up.cancel()
+    asyncio.get_running_loop().call_later(0.01, hand_out, server, subscription, 1)
+    async with asyncio.timeout(0.8):  # before it would look by itself
+        found = await subscription.receive(1)
+
+    assert [one.token for one in found] == [1]
+
+
+async def test_a_receive_that_waits_hears_at_once_that_the_consumer_is_over(subscription):
+    asyncio.get_running_loop().call_later(0.01, subscription._cancelled)
+
+    with pytest.raises(ChannelGone):
+        async with asyncio.timeout(0.8):
+            await subscription.receive(1)
