@@ -18,6 +18,9 @@ WITHOUT_TYPE = struct.pack(">H", HEADERS | DELIVERY_MODE | MESSAGE_ID | TIMESTAM
 
 WITH_TYPE = struct.pack(">H", CONTENT_TYPE | HEADERS | DELIVERY_MODE | MESSAGE_ID | TIMESTAMP)
 
+_SIZES = tuple(bytes((size,)) for size in range(256))
+"""What stands before a short text."""
+
 _SHORT_TEXTS = {1 << bit for bit in (15, 14, 10, 9, 8, 7, 5, 4, 3, 2)}
 _OCTETS = {1 << 12, 1 << 11}
 
@@ -54,7 +57,8 @@ class BadFields(ValueError):
 def write(content_type: str | None, table: bytes, message_id: bytes, now: int) -> bytes:
     """Properties of a persistent message whose headers are in this table, which `text` has made."""
     opening = WITHOUT_TYPE if content_type is None else WITH_TYPE + _short(content_type.encode())
-    return b"".join((opening, u32.pack(len(table)), table, PERSISTENT, _short(message_id), u64.pack(now)))
+    id_size = _SIZES[len(message_id)]
+    return b"".join((opening, u32.pack(len(table)), table, PERSISTENT, id_size, message_id, u64.pack(now)))
 
 
 def text(name: bytes, value: bytes) -> bytes:
@@ -63,9 +67,10 @@ def text(name: bytes, value: bytes) -> bytes:
 
 
 def _short(text: bytes) -> bytes:
-    if len(text) > 255:
-        raise BadFields(f"{text[:40]!r}… is longer than the 255 bytes that AMQP has for it")
-    return bytes((len(text),)) + text
+    try:
+        return _SIZES[len(text)] + text
+    except IndexError:
+        raise BadFields(f"{text[:40]!r}… is longer than the 255 bytes that AMQP has for it") from None
 
 
 def text_at(raw: bytes, at: int) -> tuple[bytes, bytes, int]:

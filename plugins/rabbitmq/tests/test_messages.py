@@ -129,6 +129,13 @@ def test_attributes_are_written_the_same_whether_they_were_met_before_or_not(att
     assert encode(event, b"m", 1) == (fields.write("a/b", first, b"m", 1), b"")
 
 
+@pytest.mark.parametrize("attributes", [{"x" * 253: "v"}, {"datacontenttype": "a/" + "b" * 254}])
+def test_a_name_or_type_that_amqp_has_no_room_for_is_refused_with_a_reason(attributes):
+    for _ in range(2):
+        with pytest.raises(fields.BadFields, match="longer than the 255 bytes"):
+            encode(Event(attributes), b"m", 1)
+
+
 def test_names_of_strangers_fill_no_memory():
     for number in range(2_000):
         event = Event.new(type="t", source="/s", id="1", **{f"x{number}": "v", f"y{number}" * 20: "v"})
