@@ -13,7 +13,7 @@ setup: $(STAMP)  ## .venv with locked versions and the project itself
 $(STAMP): requirements/dev.txt pyproject.toml $(wildcard plugins/*/pyproject.toml native/pyproject.toml native/*/*.p*)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet "uv>=0.9,<1"
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --require-hashes requirements/dev.txt
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements/dev.txt
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e . \
 	  -e plugins/kafka -e plugins/rabbitmq -e plugins/sqs
 	@command -v "$${CC:-cc}" >/dev/null \

@@ -30,10 +30,11 @@ def command(
     from mesh_gateway.gateway.signals import Hangups
 
     hangups = Hangups()
-    from mesh_gateway.gateway.documents import Documents, nothing_to_read
-    from mesh_gateway.gateway.run import serve
-    from mesh_gateway.topology.dev import dev_spec, with_display
-    from mesh_gateway.transport.plugins import load_plugins
+    with serving.importing():
+        from mesh_gateway.gateway.documents import Documents, nothing_to_read
+        from mesh_gateway.gateway.run import serve
+        from mesh_gateway.topology.dev import dev_spec, with_display
+        from mesh_gateway.transport.plugins import load_plugins
 
     plugins = load_plugins()
     given = serving.given(ingress, admin, state) | {"dev"}

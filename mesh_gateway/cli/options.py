@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mesh_gateway.cli.admin import AdminClient
+if TYPE_CHECKING:
+    from mesh_gateway.cli.admin import AdminClient
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -47,6 +48,8 @@ def admin(function: F) -> F:
 
 def client(admin: str, token: str | None) -> AdminClient:
     """The client for the values of `--admin` and `--token`."""
+    from mesh_gateway.cli.admin import AdminClient
+
     return AdminClient(admin, token or None)
 
 

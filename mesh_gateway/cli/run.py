@@ -37,10 +37,11 @@ def command(
     from mesh_gateway.gateway.signals import Hangups
 
     hangups = Hangups()
-    from mesh_gateway.cli.reading import Reading
-    from mesh_gateway.gateway.documents import Documents
-    from mesh_gateway.gateway.run import serve
-    from mesh_gateway.transport.plugins import load_plugins
+    with serving.importing():
+        from mesh_gateway.cli.reading import Reading
+        from mesh_gateway.gateway.documents import Documents
+        from mesh_gateway.gateway.run import serve
+        from mesh_gateway.transport.plugins import load_plugins
 
     plugins = load_plugins()
     reading = Reading(files, env_file, plugins, lambda spec: serving.overlaid(spec, ingress, admin, state))

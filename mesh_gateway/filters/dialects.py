@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mesh_gateway.event import Event
-from mesh_gateway.filters import cesql, explain
-from mesh_gateway.filters.cesql.syntax import Attribute
+from mesh_gateway.filters import explain
 from mesh_gateway.filters.nodes import (
     Cesql,
     Clause,
@@ -201,6 +200,9 @@ class _Reader:
     def _cesql(self, value: Any, path: Path, inner: Path) -> Clause | None:
         if not isinstance(value, str) or not value.strip():
             return self._fault(inner, "an expression as text, not empty")
+        from mesh_gateway.filters import cesql
+        from mesh_gateway.filters.cesql.syntax import Attribute
+
         try:
             expression = cesql.compile(value)
         except cesql.CesqlSyntaxError as error:

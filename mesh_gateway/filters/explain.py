@@ -11,8 +11,6 @@ import json
 
 from mesh_gateway.event import Event
 from mesh_gateway.filters import attributes
-from mesh_gateway.filters.cesql.analysis import attributes_read, conjuncts
-from mesh_gateway.filters.cesql.compile import evaluate_conjunct
 from mesh_gateway.filters.nodes import (
     AllOf,
     AnyOf,
@@ -108,6 +106,9 @@ def _found(name: str, event: Event) -> str:
 
 def _expression_refusal(clause: Cesql, event: Event) -> str:
     """The first of the parts joined by AND at the top that is not true, and what it looked at."""
+    from mesh_gateway.filters.cesql.analysis import attributes_read, conjuncts
+    from mesh_gateway.filters.cesql.compile import evaluate_conjunct
+
     expression = clause.expression
     parts = conjuncts(expression.root)
     whole = _shortened(expression.text.strip(), _EXPRESSION)

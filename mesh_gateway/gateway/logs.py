@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -27,9 +27,9 @@ def configure(level: str = "info", *, console: bool | None = None) -> None:
         _shorten,
     ]
     renderer: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=True)]
+        [structlog.dev.ConsoleRenderer(colors=True, exception_formatter=_draw)]
         if pretty
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [_tell, structlog.processors.JSONRenderer()]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -51,6 +51,26 @@ def configure(level: str = "info", *, console: bool | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _draw(file: TextIO, error: Any) -> None:
+    """As structlog draws a traceback where it finds rich, which is imported only now (`cli.serving.importing`)."""
+    import rich.console
+    import rich.traceback
+
+    module: Any = structlog.dev
+    module.Console, module.Traceback = rich.console.Console, rich.traceback.Traceback
+    module.RichTracebackFormatter()(file, error)
+
+
+def _tell(logger: Any, method: str, event: Any) -> Any:
+    """As structlog tells of a traceback where it finds rich, which is imported only now."""
+    if event.get("exc_info"):
+        import rich.pretty
+
+        module: Any = structlog.tracebacks
+        module.rich = rich
+    return structlog.processors.dict_tracebacks(logger, method, event)
 
 
 def _shorten(_logger: Any, _method: str, event: Any) -> Any:

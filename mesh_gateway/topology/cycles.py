@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mesh_gateway.filters.dialects import Filter
-from mesh_gateway.filters.normal import Form, normal_form
 from mesh_gateway.topology.delivery import PATH
 from mesh_gateway.topology.faults import Path
 from mesh_gateway.topology.reach import Reached, Site, reached
@@ -26,6 +25,9 @@ from mesh_gateway.topology.spec import (
     RelaySpec,
     TriggerSpec,
 )
+
+if TYPE_CHECKING:
+    from mesh_gateway.filters.normal import Form
 
 MOST_STEPS = 20_000
 """Of the search, in clauses compared: a dense graph has more rings than anybody reads. About 100 ms."""
@@ -135,6 +137,9 @@ def _edges(parts: Sequence[Part]) -> Iterator[Edge]:
             source = Reached(i, hop.broker)
             targets = [target for target in _targets(hop, i, sites) if not _refused(hop, source, target)]
             if targets:
+                # With it comes CESQL, which few documents need (`mesh_gateway.filters.nodes`).
+                from mesh_gateway.filters.normal import normal_form
+
                 form = normal_form(hop.filter).without(_changing)
                 yield from (Edge(hop, source, target, form) for target in targets)
 
