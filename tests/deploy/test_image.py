@@ -21,7 +21,8 @@ UV = Path(sys.executable).parent / "uv"
 
 def sources() -> list[str]:
     """What the Dockerfile copies out of the repository."""
-    copies = [rest.split() for word, rest in stages()["build"].lines if word == "COPY"]
+    lines = [*stages()["native"].lines, *stages()["build"].lines]
+    copies = [rest.split() for word, rest in lines if word == "COPY"]
     return [source for *given, _ in copies for source in given]
 
 
@@ -63,24 +64,38 @@ def test_the_images_hold_every_plugin_of_this_project():
         assert f" ./plugins/{plugin} " in installed, plugin
 
 
+def test_the_compiler_stays_in_the_stage_that_needs_it():
+    for name, stage in stages().items():
+        compiles = any("gcc" in rest for word, rest in stage.lines if word == "RUN")
+        assert compiles == (name == "native"), name
+    assert not any("--from=native" in rest for name in IMAGES for _, rest in stages()[name].lines)
+
+
 @pytest.mark.slow
 def test_the_builds_own_commands_make_a_program_with_its_plugins_in_the_locked_versions(tmp_path: Path):
-    """The RUN lines of the build, with the uv of this environment and /opt/mesh in a folder of its own."""
+    """The RUN lines of the build, with the uv of this environment and what they put into /opt in folders of their own."""
     if not UV.exists():
         pytest.skip(f"there is no {UV}: `make setup` makes it")
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler, which the stage `native` has")
     source, target = tmp_path / "src", tmp_path / "mesh"
     for name in sources():
         _copy(ROOT / name, source / name)
-    build, full = (
-        [rest for word, rest in stages()[name].lines if word == "RUN"] for name in ("build", "build-full")
+    native, build, full = (
+        [rest for word, rest in stages()[name].lines if word == "RUN"]
+        for name in ("native", "build", "build-full")
     )
 
-    _run(build[1:], source, target)  # the first one is to get uv
+    _run("native", native[2:], source, target)  # those before are to get a compiler and uv
+    _run("build", build[1:], source, target)  # the first one is to get uv
     assert _kinds(target) == {"embedded", "kafka", "rabbitmq"}
     assert "botocore" not in _versions(target)
-    _run(full[len(build) :], source, target)
+    _run("build-full", full[len(build) :], source, target)
     shutil.rmtree(source)  # the image does not have it either
+    shutil.rmtree(_wheels(target))
 
+    said = json.loads(_output([f"{target}/bin/mesh-gateway", "version", "-o", "json"], target))
+    assert said["native"] == _versions(target)["mesh-gateway-native"]
     assert _kinds(target) == {"embedded", "kafka", "rabbitmq", "sqs"}
     locked = set(
         re.findall(r"^([a-z0-9.-]+)==([^ ]+)", (ROOT / "requirements/runtime.txt").read_text(), re.M)
@@ -92,17 +107,24 @@ def test_the_builds_own_commands_make_a_program_with_its_plugins_in_the_locked_v
 def _copy(given: Path, copy: Path) -> None:
     copy.parent.mkdir(parents=True, exist_ok=True)
     if given.is_dir():
-        shutil.copytree(given, copy, ignore=shutil.ignore_patterns("__pycache__", "tests"))
+        shutil.copytree(
+            given, copy, ignore=shutil.ignore_patterns("__pycache__", "tests", "build", "*.egg-info", "*.c")
+        )
     else:
         shutil.copy(given, copy)
 
 
-def _run(commands: list[str], source: Path, target: Path) -> None:
-    given = stages()["build"].environment
+def _run(stage: str, commands: list[str], source: Path, target: Path) -> None:
+    given = stages()[stage].environment
     environment = {name: value.replace("/opt/mesh", str(target)) for name, value in given.items()}
     for command in commands:
         _, _, words = command.rpartition("--mount=type=cache,target=/root/.cache/uv")
-        _output(["bash", "-ec", words.replace("/opt/mesh", str(target))], source, environment)
+        words = words.replace("/opt/mesh", str(target)).replace("/opt/wheels", str(_wheels(target)))
+        _output(["bash", "-ec", words], source, environment)
+
+
+def _wheels(target: Path) -> Path:
+    return target.with_name("wheels")
 
 
 def _output(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> str:
