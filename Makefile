@@ -10,7 +10,7 @@ help:            ## what there is
 
 setup: $(STAMP)  ## .venv with locked versions and the project itself
 
-$(STAMP): requirements/dev.txt pyproject.toml $(wildcard plugins/*/pyproject.toml native/pyproject.toml native/*/*.p*)
+$(STAMP): Makefile requirements/dev.txt pyproject.toml $(wildcard plugins/*/pyproject.toml native/pyproject.toml native/*/*.p*)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet "uv>=0.9,<1"
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements/dev.txt
