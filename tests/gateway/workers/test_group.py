@@ -1,4 +1,7 @@
-"""A gateway in several processes, from outside: one URL, one admin API, and nothing lost by any of them."""
+"""A gateway in several processes, from outside: one URL, one admin API, and nothing lost by any of them.
+
+Starting three processes is what costs here, so most tests are told of one group (`two`), whatever others have made of it.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ import signal
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mesh_gateway.gateway.workers import stores
@@ -57,11 +62,37 @@ async def serving(directory: Path, subscriber: Subscriber, workers: int = 2) -> 
         yield started
 
 
+@dataclass(frozen=True)
+class Two:
+    """A gateway of two workers, and its subscriber."""
+
+    group: GatewayProcess
+    subscriber: Subscriber
+
+    async def has_received(self, ids: list[str]) -> None:
+        """Returns once the subscriber has received these."""
+        await self.subscriber.received(lambda requests: {r.id for r in requests} >= set(ids))
+
+    async def reload(self, path: str) -> Any:
+        """Have events go there from now on; the outcome."""
+        self.group.file.write_text(documents(self.subscriber, path))
+        return await posted(self.group, "/api/v1/reload", {})
+
+
+@pytest.fixture(scope="module")
+async def two(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Two]:
+    """One for all tests that leave it serving."""
+    directory = tmp_path_factory.mktemp("two")
+    async with Subscriber() as subscriber, serving(directory, subscriber) as group:
+        yield Two(group, subscriber)
+
+
 async def each_has_some(of: GatewayProcess, ids: str) -> list[str]:
-    """Send from new connections until every worker has taken something; the ids: none where each has already."""
+    """Send from new connections until every worker has taken something of it; the ids."""
+    before = await taken_by_each(of)
     sent: list[str] = []
     async with asyncio.timeout(PATIENCE):
-        while not all(await taken_by_each(of)):
+        while not all(now > then for now, then in zip(await taken_by_each(of), before, strict=True)):
             producer = Producer(of.ingress, "/default/b")
             await producer.send([f"{ids}{len(sent)}"])
             sent += producer.acknowledged
@@ -117,37 +148,48 @@ def samples(text: str) -> dict[str, float]:
     }
 
 
-async def test_the_workers_share_one_url_and_what_they_count_is_one_sum(tmp_path: Path):
-    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
-        sent = await each_has_some(group, "e")
-        await subscriber.received(lambda requests: {r.id for r in requests} >= set(sent))
-        status = await group.settled()
-        text = (await group.get("/metrics"))[1]
-        own = [samples(found) for found in await each(group, "/metrics")]
+async def test_the_workers_share_one_url_and_what_they_count_is_one_sum(two: Two):
+    def change(before: dict[str, float], after: dict[str, float], name: str) -> float:
+        return after[name] - before.get(name, 0)
 
-    assert status["brokers"][0]["accepted"] == len(sent)
-    assert status["triggers"][0]["delivered"] == len(sent)
+    all_before, own_before = await counted(two.group)
+
+    sent = await each_has_some(two.group, "sum")
+    await two.has_received(sent)
+    status = await two.group.settled()
+
+    all_after, own_after = await counted(two.group)
+    for name in all_after:
+        together = sum(
+            change(*own, name) for own in zip(own_before, own_after, strict=True) if name in own[1]
+        )
+        assert change(all_before, all_after, name) == together, name
+    for name in ("events_accepted_total", "delivery_duration_seconds_count"):
+        assert sum(change(all_before, all_after, one) for one in all_after if name in one) == len(sent)
+    assert status["brokers"][0]["accepted"] == sum(await taken_by_each(two.group))
     assert [worker["state"] for worker in status["workers"]] == ["ready", "ready"]
-    found = samples(text)
-    for name, value in found.items():
-        assert value == sum(one.get(name, 0) for one in own), name
-    assert found["mesh_gateway_events_accepted_total [('broker', 'default/b')]"] == len(sent)
 
 
-async def test_a_worker_that_dies_is_started_again_and_the_url_serves_meanwhile(tmp_path: Path):
-    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
-        victim = (await group.status())["workers"][1]
+async def counted(group: GatewayProcess) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """What all workers have counted as the group says it, and what each says by itself."""
+    return samples((await group.get("/metrics"))[1]), [
+        samples(text) for text in await each(group, "/metrics")
+    ]
 
-        os.kill(victim["pid"], signal.SIGKILL)
-        # What the system had given to its socket by then is reset with it; from then on nobody may notice.
-        assert await until(lambda: gone(victim["pid"]))
-        async with new_connections(group) as fates:
-            again = await until(lambda: in_place_of(group, victim))
-            await each_has_some(group, "after")
 
-        assert again["restarts"] == victim["restarts"] + 1
-        assert await group.is_ready()
-        assert set(fates) == {"202"}
+async def test_a_worker_that_dies_is_started_again_and_the_url_serves_meanwhile(two: Two):
+    victim = (await two.group.status())["workers"][1]
+
+    os.kill(victim["pid"], signal.SIGKILL)
+    # What the system had given to its socket by then is reset with it; from then on nobody may notice.
+    assert await until(lambda: gone(victim["pid"]))
+    async with new_connections(two.group) as fates:
+        again = await until(lambda: in_place_of(two.group, victim))
+        await each_has_some(two.group, "after")
+
+    assert again["restarts"] == victim["restarts"] + 1
+    assert await two.group.is_ready()
+    assert set(fates) == {"202"}
 
 
 async def in_place_of(group: GatewayProcess, victim: dict[str, Any]) -> dict[str, Any] | None:
@@ -195,41 +237,30 @@ async def test_sigterm_ends_all_of_them_in_order_under_load(tmp_path: Path):
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
-async def test_workers_do_not_outlive_a_parent_that_is_killed(tmp_path: Path):
-    async with Subscriber() as subscriber:
-        group = gateway(documents(subscriber), tmp_path)
-        async with running(group):
-            pids = [worker["pid"] for worker in (await group.status())["workers"]]
+async def test_no_worker_outlives_a_parent_that_is_killed_also_if_its_loop_stands_still(tmp_path: Path):
+    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
+        pids = [worker["pid"] for worker in (await group.status())["workers"]]
+        os.kill(pids[1], signal.SIGSTOP)
+        try:
             await group.kill()
             await group.start()
 
             now = [worker["pid"] for worker in (await group.status())["workers"]]
             sent = await each_has_some(group, "after")
             await subscriber.received(lambda requests: {r.id for r in requests} >= set(sent))
-
-    assert not set(now) & set(pids)
-    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
-
-
-async def test_a_worker_whose_loop_stands_still_does_not_outlive_its_parent_either(tmp_path: Path):
-    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
-        victim = (await group.status())["workers"][1]["pid"]
-        os.kill(victim, signal.SIGSTOP)
-        try:
-            await group.kill()
-
-            assert await until(lambda: gone(victim))
+            assert not set(now) & set(pids)
+            assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(victim, signal.SIGKILL)
+                os.kill(pids[1], signal.SIGKILL)
 
 
 async def test_fewer_workers_deliver_what_the_others_have_left(tmp_path: Path):
     async with Subscriber() as subscriber:
         subscriber.answering.clear()
-        async with serving(tmp_path, subscriber, workers=3) as three:
-            sent = await each_has_some(three, "early")
-            await three.kill()
+        async with serving(tmp_path, subscriber) as group:
+            sent = await each_has_some(group, "early")
+            await group.kill()
         subscriber.requests.clear()
         subscriber.answering.set()
 
@@ -240,7 +271,6 @@ async def test_fewer_workers_deliver_what_the_others_have_left(tmp_path: Path):
             assert [(w["worker"], w["ingress"]) for w in status["workers"]] == [
                 (0, True),
                 (1, False),
-                (2, False),
             ]
             assert await group.terminate() == 0
         async with running(group):
@@ -249,35 +279,27 @@ async def test_fewer_workers_deliver_what_the_others_have_left(tmp_path: Path):
             )
 
 
-async def test_a_reload_is_one_of_all_workers(tmp_path: Path):
-    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
-        group.file.write_text(documents(subscriber, "changed"))
+async def test_a_reload_is_one_of_all_workers(two: Two):
+    before = (await two.group.status())["generation"]
 
-        outcome = await posted(group, "/api/v1/reload", {})
-        sent = await each_has_some(group, "e")
+    outcome = await two.reload("changed")
+    sent = await each_has_some(two.group, "reloaded")
 
-        await subscriber.received(lambda requests: {r.id for r in requests} >= set(sent))
-        assert outcome["result"] == "applied"
-        assert {request.path for request in subscriber.requests} == {"/changed"}
-        assert (await group.status())["generation"] == 2
-        assert [status["digest"] for status in await each(group, "/api/v1/status")] == [outcome["digest"]] * 2
+    await two.has_received(sent)
+    assert outcome["result"] == "applied"
+    assert {request.path for request in two.subscriber.requests if request.id in sent} == {"/changed"}
+    assert (await two.group.status())["generation"] == before + 1
+    assert [status["digest"] for status in await each(two.group, "/api/v1/status")] == [outcome["digest"]] * 2
 
 
-async def test_a_worker_that_dies_begins_with_the_documents_of_the_last_reload(tmp_path: Path):
-    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
-        group.file.write_text(documents(subscriber, "changed"))
-        outcome = await posted(group, "/api/v1/reload", {})
+async def test_a_worker_that_dies_begins_with_the_documents_of_the_last_reload(two: Two):
+    outcome = await two.reload("changed-again")
+    victim = (await two.group.status())["workers"][0]
 
-        os.kill((await group.status())["workers"][0]["pid"], signal.SIGKILL)
+    os.kill(victim["pid"], signal.SIGKILL)
 
-        async def again() -> bool:
-            return [worker["restarts"] for worker in (await group.status())["workers"]] == [
-                1,
-                0,
-            ] and await group.is_ready()
-
-        assert await until(again)
-        assert await until(lambda: all_serve(group, outcome["digest"]))
+    assert await until(lambda: in_place_of(two.group, victim))
+    assert await until(lambda: all_serve(two.group, outcome["digest"]))
 
 
 async def all_serve(group: GatewayProcess, digest: str) -> bool:
@@ -286,18 +308,19 @@ async def all_serve(group: GatewayProcess, digest: str) -> bool:
     return up and [one["digest"] for one in await each(group, "/api/v1/status")] == [digest] * 2
 
 
-async def test_documents_that_several_workers_cannot_serve_change_nothing(tmp_path: Path):
-    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
-        group.file.write_text(documents(subscriber, more=ONE_AT_A_TIME))
-        os.kill(group.pid, signal.SIGHUP)
+async def test_documents_that_several_workers_cannot_serve_change_nothing(two: Two):
+    before = await two.group.status()
+    two.group.file.write_text(documents(two.subscriber, more=ONE_AT_A_TIME))
+    os.kill(two.group.pid, signal.SIGHUP)
 
-        async def refused() -> Any:
-            return next((c for c in (await group.status())["conditions"] if c["status"] == "False"), None)
+    async def refused() -> Any:
+        return next((c for c in (await two.group.status())["conditions"] if c["status"] == "False"), None)
 
-        condition = await until(refused)
+    condition = await until(refused)
 
     assert condition["reason"] == "ReloadRefused"
     assert "MG057" in condition["message"]
+    assert [one["digest"] for one in await each(two.group, "/api/v1/status")] == [before["digest"]] * 2
 
 
 ORDERED = ", annotations: {mesh-gateway.dev/order: ordered}"
@@ -365,26 +388,24 @@ async def refused(group: GatewayProcess) -> AsyncIterator[None]:
             await group.kill()
 
 
-async def test_a_port_that_is_taken_is_an_error_at_the_start_also_by_other_workers(tmp_path: Path):
-    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
-        (tmp_path / "second").mkdir()
-        second = gateway(documents(subscriber), tmp_path / "second")
-        second.ingress = group.ingress
-        async with refused(second):
-            assert await second.wait() == 78
+async def test_a_port_that_is_taken_is_an_error_at_the_start_also_by_other_workers(two: Two, tmp_path: Path):
+    second = gateway(documents(two.subscriber), tmp_path)
+    second.ingress = two.group.ingress
 
-    assert f"cannot listen on 127.0.0.1:{group.ingress}" in second.log.read_text()
+    async with refused(second):
+        assert await second.wait() == 78
+
+    assert f"cannot listen on 127.0.0.1:{two.group.ingress}" in second.log.read_text()
 
 
-async def test_a_state_directory_in_use_is_an_error_at_the_start(tmp_path: Path):
-    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
-        (tmp_path / "second").mkdir()
-        second = gateway(documents(subscriber), tmp_path / "second")
-        second.state = group.state
-        async with refused(second):
-            assert await second.wait() == 74
+async def test_a_state_directory_in_use_is_an_error_at_the_start(two: Two, tmp_path: Path):
+    second = gateway(documents(two.subscriber), tmp_path)
+    second.state = two.group.state
 
-    assert f"in use by process {group.pid}" in second.log.read_text()
+    async with refused(second):
+        assert await second.wait() == 74
+
+    assert f"in use by process {two.group.pid}" in second.log.read_text()
 
 
 async def test_documents_that_no_worker_can_serve_end_all_with_78(tmp_path: Path):
@@ -395,41 +416,41 @@ async def test_documents_that_no_worker_can_serve_end_all_with_78(tmp_path: Path
             assert await group.wait() == 78
 
 
-async def test_dead_letters_of_all_workers_are_listed_shown_and_sent_again(tmp_path: Path):
-    async with Subscriber(lambda request: Answer(400)) as subscriber, serving(tmp_path, subscriber) as group:
-        sent = await each_has_some(group, "e")
+async def test_dead_letters_of_all_workers_are_listed_shown_and_sent_again(two: Two):
+    group, subscriber = two.group, two.subscriber
+    subscriber.answer = lambda request: Answer(400)
+    sent = await each_has_some(group, "dead")
 
-        async def all_dead() -> Any:
-            found = await group.dead_letters()
-            return found if len(found) == len(sent) else None
+    async def all_dead() -> Any:
+        found = await group.dead_letters()
+        return found if len(found) == len(sent) else None
 
-        letters = await until(all_dead)
-        first_page = (await group.get("/api/v1/dead-letters?broker=default/b&limit=2"))[1]
-        shown = [
-            (await group.get(f"/api/v1/dead-letters/default/b/{letter['position']}"))[1] for letter in letters
-        ]
-        _, absent = await group.get("/api/v1/dead-letters/default/b/1.99")
-        dry = await posted(group, "/api/v1/dead-letters/default/b/redrive", {"limit": 2})
-        subscriber.answer = lambda request: Answer()
-        done = await posted(group, "/api/v1/dead-letters/default/b/redrive", {"dry_run": False})
+    letters = await until(all_dead)
+    first_page = (await group.get("/api/v1/dead-letters?broker=default/b&limit=2"))[1]
+    shown = [
+        (await group.get(f"/api/v1/dead-letters/default/b/{letter['position']}"))[1] for letter in letters
+    ]
+    _, absent = await group.get("/api/v1/dead-letters/default/b/1.99999")
+    dry = await posted(group, "/api/v1/dead-letters/default/b/redrive", {"limit": 2})
+    subscriber.answer = lambda request: Answer()
+    done = await posted(group, "/api/v1/dead-letters/default/b/redrive", {"dry_run": False})
 
-        await subscriber.received(lambda requests: subscriber.answered >= set(sent))
-        assert {letter["id"] for letter in letters} == set(sent)
-        assert len({letter["position"] for letter in letters}) == len(sent)
-        assert first_page["next"] == letters[1]["position"]
-        assert [letter["event"]["id"] for letter in shown] == [letter["id"] for letter in letters]
-        assert "no dead letter at position" in absent
-        assert dry["by_trigger"] == {"default/t": 2}
-        assert done["redriven"] == len(sent)
-        assert await group.dead_letters() == []
+    await subscriber.received(lambda requests: subscriber.answered >= set(sent))
+    assert {letter["id"] for letter in letters} == set(sent)
+    assert len({letter["position"] for letter in letters}) == len(sent)
+    assert first_page["next"] == letters[1]["position"]
+    assert [letter["event"]["id"] for letter in shown] == [letter["id"] for letter in letters]
+    assert "no dead letter at position" in absent
+    assert dry["by_trigger"] == {"default/t": 2}
+    assert done["redriven"] == len(sent)
+    assert await group.dead_letters() == []
 
 
-async def test_an_event_can_be_watched_whichever_worker_takes_it(tmp_path: Path):
-    async with Subscriber() as subscriber, serving(tmp_path, subscriber) as group:
-        for number in range(6):
-            facts = await watched(group, f"w{number}")
+async def test_an_event_can_be_watched_whichever_worker_takes_it(two: Two):
+    for number in range(6):
+        facts = await watched(two.group, f"w{number}")
 
-            assert [fact["event"] for fact in facts] == ["watching", "matched", "attempt", "ended", "done"]
+        assert [fact["event"] for fact in facts] == ["watching", "matched", "attempt", "ended", "done"]
 
 
 async def watched(group: GatewayProcess, id: str) -> list[dict[str, Any]]:

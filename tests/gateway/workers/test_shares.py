@@ -131,6 +131,31 @@ def test_a_position_is_known_to_one_store_only():
     )
 
 
+ORDERED = replace(TRIGGER, order="ordered")
+FROM_SEVEN = replace(TRIGGER, read="dedicated", start=StartSpec("position", position="7"))
+INSIDE = replace(RELAY, destination=BrokerDestination("ns/b"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "ways"),
+    [
+        (mesh(triggers={"ns/t": ORDERED}), ["MG054", "on Kafka (or SQS with fifo)", "or run one worker"]),
+        (mesh("kafka", triggers={"ns/t": ORDERED}), ["MG054", "overflow: block", "or run one worker"]),
+        (mesh(peers=(PeerSpec("us"),)), ["MG055", "Run one worker here", "a gateway of its own"]),
+        (mesh(relays={"ns/r": INSIDE}), ["MG055", "Run one worker here", "a gateway of its own"]),
+        (mesh(triggers={"ns/t": FROM_SEVEN}), ["MG056", "Start at a timestamp", "or run one worker"]),
+        (mesh(triggers={"ns/t": replace(TRIGGER, parallelism=2)}), ["MG057", "raise it", "or run 2"]),
+    ],
+)
+def test_whoever_is_refused_is_told_the_ways_out(spec: GatewaySpec, ways: list[str]):
+    can = KEY if spec.transports["main"].kind == "kafka" else CHANNEL
+
+    said = refused(spec, can, workers=3)
+
+    assert all(way in said for way in ways)
+    assert f"(mgw help {ways[0]})" in said
+
+
 def test_all_that_is_refused_is_said_at_once():
     spec = mesh("rabbitmq", triggers={"ns/t": replace(TRIGGER, order="ordered")}, peers=(PeerSpec("us"),))
 
