@@ -139,7 +139,10 @@ INSIDE = replace(RELAY, destination=BrokerDestination("ns/b"))
 @pytest.mark.parametrize(
     ("spec", "ways"),
     [
-        (mesh(triggers={"ns/t": ORDERED}), ["MG054", "on Kafka (or SQS with fifo)", "or run one worker"]),
+        (
+            mesh("rabbitmq", triggers={"ns/t": ORDERED}),
+            ["MG054", "on the embedded transport, or on Kafka", "or run one worker"],
+        ),
         (mesh("kafka", triggers={"ns/t": ORDERED}), ["MG054", "overflow: block", "or run one worker"]),
         (mesh(peers=(PeerSpec("us"),)), ["MG055", "Run one worker here", "a gateway of its own"]),
         (mesh(relays={"ns/r": INSIDE}), ["MG055", "Run one worker here", "a gateway of its own"]),
