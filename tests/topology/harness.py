@@ -15,6 +15,9 @@ from mesh_gateway.transport.builtin import EMBEDDED
 from mesh_gateway.transport.contract import Capabilities
 from mesh_gateway.transport.hooks import TransportKind
 
+OF_WORKERS = ("MG054", "MG055", "MG056", "MG057", "MG058")
+"""Codes of `run --workers`: no document is at fault by itself. Their pages are held in `tests/gateway/workers/test_pages.py`."""
+
 
 class ConfiguredOptions(BaseModel):
     """Options with a secret and an alias."""
