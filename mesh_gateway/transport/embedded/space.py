@@ -21,8 +21,8 @@ from typing import IO
 from mesh_gateway.errors import NotPermitted, StoreDamaged
 
 RESERVE_BYTES = 16 * 2**20
-"""Twice the WAL that is folded in at a time (8 MiB): room to move a whole one into the file, and for
-one more of settles and removals."""
+"""Room to move a whole WAL into the file (it is folded in at 2 MiB, but one commit may be many times as long), and for one more of
+settles and removals."""
 
 NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM})
 """Of a file system that syncs no directories, or of one above ours that we may only pass through: nothing has failed."""

@@ -129,8 +129,9 @@ async def test_on_a_full_disk_publishing_is_refused_and_settling_goes_on(
 async def test_after_a_full_disk_it_recovers_by_itself_when_space_returns(home, disk, transport):
     disk.capacity = RESERVE_BYTES + 8 * MIB
     stored = await fill(transport)
-    with pytest.raises(StoreFull):
-        await transport.publish(CHANNEL, large())
+    stored += await fill(
+        transport
+    )  # what was refused had the WAL folded in, so a few may fit until the next is refused
 
     disk.capacity = None
     await transport.publish(CHANNEL, series(1))
