@@ -1,6 +1,46 @@
 """Values that are plainly good, by the rules of `mesh_gateway.attributes`; False decides nothing."""
 
-from mesh_gateway_native.text cimport Bytes
+from libc.string cimport memcmp
+
+from mesh_gateway_native.text cimport Bytes, begins, is_lower
+
+cdef enum:
+    ID = 1
+    TYPE = 2
+    SOURCE = 4
+    SPECVERSION = 8
+    REQUIRED = 15
+
+
+cdef inline int which_usual(Bytes name, Py_ssize_t size, Bytes value, Py_ssize_t length) noexcept:
+    """Which required attribute it is, 0 for another one, -1 for one that is not usual. The value is of printable ASCII."""
+    if size == 2 and memcmp(name, b"id", 2) == 0:
+        return ID
+    if size == 4 and memcmp(name, b"type", 4) == 0:
+        return TYPE
+    if size == 6 and memcmp(name, b"source", 6) == 0:
+        return SOURCE if is_uri(value, length) else -1
+    if size == 11 and memcmp(name, b"specversion", 11) == 0:
+        return SPECVERSION if length == 3 and memcmp(value, b"1.0", 3) == 0 else -1
+    if size == 4 and memcmp(name, b"time", 4) == 0:
+        return 0 if is_usual_time(value, length) else -1
+    if size == 10 and memcmp(name, b"dataschema", 10) == 0:
+        return 0 if is_uri(value, length) and has_scheme(value, length) else -1
+    # `data`, `datacontenttype` and `datacontentencoding`, which need a closer look, and `schemaurl` of 0.3.
+    return -1 if begins(name, size, b"data", 4) or begins(name, size, b"schemaurl", 9) else 0
+
+
+cdef inline bint is_of_cloudevents(Bytes media_type, Py_ssize_t size) noexcept:
+    """Structured, a batch, or refused."""
+    return size >= 23 and is_lower(media_type, b"application/cloudevents", 23)
+
+
+cdef inline bint is_uri(Bytes value, Py_ssize_t size) noexcept:
+    cdef Py_ssize_t i
+    for i in range(size):
+        if not (is_letter(value[i]) or is_digit(value[i]) or value[i] in b"-._~:/?#[]@!$&'()*+,;="):
+            return False
+    return True
 
 
 cdef inline bint is_digit(unsigned char c) noexcept:

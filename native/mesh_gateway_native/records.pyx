@@ -16,17 +16,16 @@ from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.string cimport memcmp, memcpy, memset
 
-from mesh_gateway_native.attributes cimport has_scheme, is_usual_time
-from mesh_gateway_native.text cimport Bytes, PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_New, is_lower
+from mesh_gateway_native.attributes cimport REQUIRED, is_of_cloudevents, which_usual
+from mesh_gateway_native.text cimport REMEMBERED, Bytes, all_of, ascii, remembered
 
 ctypedef unsigned long long Bits
 
 # What a byte may be part of.
 cdef enum:
     IN_NAME = 1
-    IN_URI = 2
-    IN_VALUE = 4
-    IN_TOKEN = 8
+    IN_VALUE = 2
+    IN_TOKEN = 4
 
 cdef unsigned char CLASSES[256]
 
@@ -35,11 +34,9 @@ cdef enum:
     NOT_USUAL = 0x27  # of its attributes: compressed, or of control
     TIME_OF_BROKER = 0x08  # whose records are all of one moment
     LONGEST_NAME = 64
-    REMEMBERED = 512
 
 cdef list names = [""] * REMEMBERED
-"""Attribute names that came lately, each in the place that its bytes give it: names are strangers' choice, so the memory
-is bounded."""
+"""Attribute names that came lately."""
 
 
 cdef void describe_bytes() noexcept:
@@ -48,8 +45,6 @@ cdef void describe_bytes() noexcept:
     upper = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     for c in lower_and_digits:
         CLASSES[c] |= IN_NAME
-    for c in lower_and_digits + upper + b"-._~:/?#[]@!$&'()*+,;=":
-        CLASSES[c] |= IN_URI
     for c in lower_and_digits + upper + b"!#$%&'*+-.^_`|~":
         CLASSES[c] |= IN_TOKEN
     for c in range(0x20, 0x7f):
@@ -106,7 +101,7 @@ cdef class Reading:
     cdef Bits offset, moment  # since those of the batch
     cdef str content_type
     cdef Py_ssize_t count  # of ce_ headers
-    cdef bint specversion, id, source, type
+    cdef int required  # of which have come
 
     cdef UsualRecord record(self):
         """The record that begins here, without offset and timestamp; None when it is not usual."""
@@ -132,7 +127,7 @@ cdef class Reading:
             return None
         self.content_type = None
         self.count = 0
-        self.specversion = self.id = self.source = self.type = False
+        self.required = 0
         found.attributes = {}
         for i in range(headers):
             if not self.header(found):
@@ -169,35 +164,19 @@ cdef class Reading:
         return True
 
     cdef bint attribute(self, UsualRecord found, Bytes name, Py_ssize_t size, Bytes value, Py_ssize_t length) except -1:
-        if not (0 < size < LONGEST_NAME and all_of(name, size, IN_NAME) and length and all_of(value, length, IN_VALUE)):
+        if not (0 < size < LONGEST_NAME and all_of(name, size, CLASSES, IN_NAME) and length and all_of(value, length, CLASSES, IN_VALUE)):
             return False
-        if size == 2 and memcmp(name, b"id", 2) == 0:
-            self.id = True
-        elif size == 4 and memcmp(name, b"type", 4) == 0:
-            self.type = True
-        elif size == 6 and memcmp(name, b"source", 6) == 0:
-            if not all_of(value, length, IN_URI):
-                return False
-            self.source = True
-        elif size == 11 and memcmp(name, b"specversion", 11) == 0:
-            if length != 3 or memcmp(value, b"1.0", 3) != 0:
-                return False
-            self.specversion = True
-        elif size == 4 and memcmp(name, b"time", 4) == 0:
-            if not is_usual_time(value, length):
-                return False
-        elif size == 10 and memcmp(name, b"dataschema", 10) == 0:
-            if not (all_of(value, length, IN_URI) and has_scheme(value, length)):
-                return False
-        elif is_no_usual_attribute(name, size):
+        cdef int which = which_usual(name, size, value, length)
+        if which < 0:
             return False
+        self.required |= which
         self.count += 1
-        found.attributes[remembered(name, size)] = ascii(value, length)
+        found.attributes[remembered(names, name, size)] = ascii(value, length)
         return True
 
     cdef bint is_event(self, UsualRecord found) except -1:
         """Whether it is all there, and no attribute was there twice; the content type comes last, as in Python."""
-        if not (self.specversion and self.id and self.source and self.type):
+        if self.required != REQUIRED:
             return False
         if len(found.attributes) != self.count:
             return False
@@ -246,16 +225,6 @@ cdef Bits integer(Bytes at, int size) noexcept:
     return found
 
 
-cdef bint is_no_usual_attribute(Bytes name, Py_ssize_t size) noexcept:
-    """`data`, `datacontenttype` and `datacontentencoding`, which need a closer look, and `schemaurl` of 0.3."""
-    return (size >= 4 and memcmp(name, b"data", 4) == 0) or (size >= 9 and memcmp(name, b"schemaurl", 9) == 0)
-
-
-cdef bint is_of_cloudevents(Bytes value, Py_ssize_t size) noexcept:
-    """A structured event."""
-    return size >= 23 and is_lower(value, b"application/cloudevents", 23)
-
-
 cdef bint is_media_type(Bytes text, Py_ssize_t size) noexcept:
     """`type/subtype`, and parameters `; name=value` without quotes."""
     cdef Py_ssize_t at = token(text, 0, size)
@@ -281,35 +250,6 @@ cdef Py_ssize_t token(Bytes text, Py_ssize_t at, Py_ssize_t size) noexcept:
     while at < size and CLASSES[text[at]] & IN_TOKEN:
         at += 1
     return at if at > begin else -1
-
-
-cdef bint all_of(Bytes text, Py_ssize_t size, unsigned char kind) noexcept:
-    cdef Py_ssize_t i
-    for i in range(size):
-        if not CLASSES[text[i]] & kind:
-            return False
-    return True
-
-
-cdef str ascii(Bytes text, Py_ssize_t size):
-    made = PyUnicode_New(size, 127)
-    memcpy(PyUnicode_1BYTE_DATA(made), text, size)
-    return made
-
-
-cdef str remembered(Bytes name, Py_ssize_t size):
-    """The attribute's name; for one that came lately the same object, whose hash is known."""
-    cdef unsigned int place = 0
-    cdef Py_ssize_t i
-    for i in range(size):
-        place = place * 31 + name[i]
-    place %= REMEMBERED
-    found = <str>names[place]
-    if PyUnicode_GET_LENGTH(found) == size and memcmp(PyUnicode_1BYTE_DATA(found), name, size) == 0:
-        return found
-    found = ascii(name, size)
-    names[place] = found
-    return found
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────

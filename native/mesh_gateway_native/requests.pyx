@@ -8,18 +8,17 @@ decides, refuses and explains. So nothing here may be more lenient than `mesh_ga
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp
 
-from mesh_gateway_native.attributes cimport has_scheme, is_usual_time
-from mesh_gateway_native.text cimport Bytes, PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_New, is_lower
+from mesh_gateway_native.attributes cimport REQUIRED, is_of_cloudevents, which_usual
+from mesh_gateway_native.text cimport REMEMBERED, Bytes, all_of, ascii, begins, is_lower, remembered
 
 # What a byte may be part of. A bytes object ends with a NUL that no class holds, so a scan stops at its end by itself.
 cdef enum:
     IN_PATH = 1
     IN_HOST = 2
-    IN_URI = 4
-    IN_VALUE = 8
-    IN_ATTRIBUTE = 16
+    IN_VALUE = 4
+    IN_ATTRIBUTE = 8
 
 cdef unsigned char CLASSES[256]
 cdef unsigned char NAMES[256]  # the lower case of a byte that may stand in a header's name, else 0
@@ -27,17 +26,14 @@ cdef unsigned char NAMES[256]  # the lower case of a byte that may stand in a he
 cdef enum:
     LONGEST_NAME = 64
     MOST_PASSED = 32
-    REMEMBERED = 512
 
 cdef list names = [""] * REMEMBERED
-"""Attribute names that came lately, each in the place that its bytes give it: names are strangers' choice, so the memory
-is bounded."""
+"""Attribute names that came lately."""
 
 
 cdef void describe_bytes() noexcept:
     cdef int c
     letters_and_digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-    uri = letters_and_digits + b"-._~:/?#[]@!$&'()*+,;="
     for c in letters_and_digits + b"-_":
         NAMES[c] = c
     for c in range(ord("A"), ord("Z") + 1):
@@ -46,8 +42,6 @@ cdef void describe_bytes() noexcept:
         CLASSES[c] |= IN_PATH
     for c in letters_and_digits + b"-._~!$&'()*+,;=:[]":
         CLASSES[c] |= IN_HOST
-    for c in uri:
-        CLASSES[c] |= IN_URI
     for c in range(0x20, 0x7f):
         CLASSES[c] |= IN_VALUE
     for c in range(0x21, 0x7f):
@@ -145,14 +139,15 @@ cdef class Reading:
     cdef str content_type
     cdef Py_ssize_t length
     cdef Py_ssize_t count  # of ce-* headers
-    cdef bint host, sized, specversion, id, source, type
+    cdef bint host, sized
+    cdef int required  # of which have come
 
     cdef bint header(self, Bytes name, Py_ssize_t size, Bytes value, Py_ssize_t length) except -1:
         """Take a header; False when it, or that it comes again, is not plain."""
         if size > 3 and memcmp(name, b"ce-", 3) == 0:
             return self.attribute(name + 3, size - 3, value, length)
         if size == 4 and memcmp(name, b"host", 4) == 0:
-            if self.host or not all_of(value, length, IN_HOST):
+            if self.host or not all_of(value, length, CLASSES, IN_HOST):
                 return False
             self.host = True
         elif size == 14 and memcmp(name, b"content-length", 14) == 0:
@@ -176,30 +171,14 @@ cdef class Reading:
         for i in range(size):
             if name[i] == c"-" or name[i] == c"_":
                 return False
-        if not all_of(value, length, IN_ATTRIBUTE):
+        if not all_of(value, length, CLASSES, IN_ATTRIBUTE):
             return False
-        if size == 2 and memcmp(name, b"id", 2) == 0:
-            self.id = True
-        elif size == 4 and memcmp(name, b"type", 4) == 0:
-            self.type = True
-        elif size == 6 and memcmp(name, b"source", 6) == 0:
-            if not all_of(value, length, IN_URI):
-                return False
-            self.source = True
-        elif size == 11 and memcmp(name, b"specversion", 11) == 0:
-            if length != 3 or memcmp(value, b"1.0", 3) != 0:
-                return False
-            self.specversion = True
-        elif size == 4 and memcmp(name, b"time", 4) == 0:
-            if not is_usual_time(value, length):
-                return False
-        elif size == 10 and memcmp(name, b"dataschema", 10) == 0:
-            if not (all_of(value, length, IN_URI) and has_scheme(value, length)):
-                return False
-        elif is_no_plain_attribute(name, size):
+        cdef int which = which_usual(name, size, value, length)
+        if which < 0:
             return False
+        self.required |= which
         self.count += 1
-        self.attributes[remembered(name, size)] = ascii(value, length)
+        self.attributes[remembered(names, name, size)] = ascii(value, length)
         return True
 
     cdef bint content_length(self, Bytes value, Py_ssize_t length) except -1:
@@ -224,7 +203,7 @@ cdef class Reading:
 
     cdef bint is_whole(self) except -1:
         """Whether it is all there, and no attribute was there twice; the content type comes last, as in Python."""
-        if not (self.host and self.specversion and self.id and self.source and self.type):
+        if not (self.host and self.required == REQUIRED):
             return False
         if len(self.attributes) != self.count:
             return False
@@ -258,46 +237,3 @@ cdef bint means_more(Bytes name, Py_ssize_t size) noexcept:
         or begins(name, size, b"proxy-", 6)
         or begins(name, size, b"ce-", 3)
     )
-
-
-cdef bint is_no_plain_attribute(Bytes name, Py_ssize_t size) noexcept:
-    """`data`, `datacontenttype` and `datacontentencoding`, which need a closer look, and `schemaurl` of 0.3."""
-    return begins(name, size, b"data", 4) or begins(name, size, b"schemaurl", 9)
-
-
-cdef bint begins(Bytes name, Py_ssize_t size, const char *start, Py_ssize_t length) noexcept:
-    return size >= length and memcmp(name, start, length) == 0
-
-
-cdef bint all_of(Bytes text, Py_ssize_t size, unsigned char kind) noexcept:
-    cdef Py_ssize_t i
-    for i in range(size):
-        if not CLASSES[text[i]] & kind:
-            return False
-    return True
-
-
-cdef bint is_of_cloudevents(Bytes value, Py_ssize_t size) noexcept:
-    """Structured, a batch, or refused."""
-    return size >= 23 and is_lower(value, b"application/cloudevents", 23)
-
-
-cdef str ascii(Bytes text, Py_ssize_t size):
-    made = PyUnicode_New(size, 127)
-    memcpy(PyUnicode_1BYTE_DATA(made), text, size)
-    return made
-
-
-cdef str remembered(Bytes name, Py_ssize_t size):
-    """The attribute's name; for one that came lately the same object, whose hash is known."""
-    cdef unsigned int place = 0
-    cdef Py_ssize_t i
-    for i in range(size):
-        place = place * 31 + name[i]
-    place %= REMEMBERED
-    found = <str>names[place]
-    if PyUnicode_GET_LENGTH(found) == size and memcmp(PyUnicode_1BYTE_DATA(found), name, size) == 0:
-        return found
-    found = ascii(name, size)
-    names[place] = found
-    return found
