@@ -12,9 +12,8 @@ import socket
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+from mesh_gateway.gateway.workers import frames
 from mesh_gateway.topology.spec import GatewaySpec
-
-LENGTH_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +77,8 @@ class Control:
 
     async def send(self, frame: Frame) -> None:
         """Raises `Gone`."""
-        data = pickle.dumps(frame)
         try:
-            self._writer.write(len(data).to_bytes(LENGTH_BYTES, "big") + data)
+            self._writer.write(frames.framed(pickle.dumps(frame)))
             await self._writer.drain()
         except OSError as error:
             raise Gone from error
@@ -88,8 +86,7 @@ class Control:
     async def receive(self) -> Frame:
         """The next frame. Raises `Gone`."""
         try:
-            length = await self._reader.readexactly(LENGTH_BYTES)
-            return _frame(await self._reader.readexactly(int.from_bytes(length, "big")))
+            return _frame(await frames.frame(self._reader))
         except (asyncio.IncompleteReadError, OSError) as error:
             raise Gone from error
 
@@ -100,7 +97,7 @@ class Control:
 
 def first(end: socket.socket) -> Frame:
     """The first frame, waited for without a loop. Raises `Gone`."""
-    return _frame(_exactly(end, int.from_bytes(_exactly(end, LENGTH_BYTES), "big")))
+    return _frame(_exactly(end, int.from_bytes(_exactly(end, frames.LENGTH_BYTES), "big")))
 
 
 def _exactly(end: socket.socket, count: int) -> bytes:

@@ -16,12 +16,11 @@ import structlog
 
 from mesh_gateway.errors import InvalidEvent, PublishError, TransportError
 from mesh_gateway.event import Event
+from mesh_gateway.gateway.workers.frames import frame, framed
 from mesh_gateway.transport.contract import Transport
 from mesh_gateway.wire import stored
 
 log = structlog.get_logger("mesh_gateway.workers")
-
-LENGTH_BYTES = 4
 
 AGAIN_SECONDS = 1.0
 """For a producer whose events' worker is away: it is started again at once, and up in about that time."""
@@ -71,9 +70,9 @@ class Neighbour:
         answered = False
         try:
             reader, writer = streams
-            writer.write(_framed(request))
+            writer.write(framed(request))
             await writer.drain()
-            given = _given(await _frame(reader))
+            given = _given(await frame(reader))
             answered = True
         except (OSError, asyncio.IncompleteReadError) as error:
             raise self._away("has ended meanwhile", unknown=range(len(events))) from error
@@ -118,8 +117,8 @@ class Door:
         reader, writer = await asyncio.open_unix_connection(sock=connection)
         try:
             while True:
-                given = await self._stored(_give(await _frame(reader)))
-                writer.write(_framed(_encode(given)))
+                given = await self._stored(_give(await frame(reader)))
+                writer.write(framed(_encode(given)))
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
             pass  # it has hung up, or ended
@@ -149,12 +148,3 @@ class Door:
 def _hang_up(writer: asyncio.StreamWriter) -> None:
     writer.close()
     writer.transport.abort()  # `close` alone would wait for what a frozen neighbour does not read
-
-
-def _framed(data: bytes) -> bytes:
-    return len(data).to_bytes(LENGTH_BYTES, "big") + data
-
-
-async def _frame(reader: asyncio.StreamReader) -> bytes:
-    length = int.from_bytes(await reader.readexactly(LENGTH_BYTES), "big")
-    return await reader.readexactly(length)
