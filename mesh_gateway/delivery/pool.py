@@ -11,7 +11,7 @@ import ssl
 from collections import deque
 
 from mesh_gateway.delivery.connection import Connection, Exchange
-from mesh_gateway.delivery.resolve import AddressRefused, NameNotFound, Resolver
+from mesh_gateway.delivery.opening import Opener
 
 LIFETIME = 60.0
 """Seconds after which a connection is not reused, so that a moved name is followed even under load."""
@@ -31,12 +31,9 @@ class Pool:
     def __init__(
         self, host: str, port: int, *, limit: int, timeout: float, tls: ssl.SSLContext | None
     ) -> None:
-        self._host = host
-        self._port = port
         self._limit = limit
-        self._tls = tls
         self._interval = min(max(timeout / SWEEP_SHARE, 0.01), 0.25)
-        self._resolver = Resolver(host, port)
+        self._opener = Opener(host, port, tls)
         self._free: list[Connection] = []
         self._connections: set[Connection] = set()
         self._opening: dict[asyncio.Task[None], Exchange] = {}
@@ -110,7 +107,9 @@ class Pool:
     # ── opening ──────────────────────────────────────────────────────────────────────────────
 
     def _open_for(self, exchange: Exchange) -> None:
-        task = asyncio.get_running_loop().create_task(self._open(exchange))
+        task = asyncio.get_running_loop().create_task(
+            self._opener.open_for(exchange, self._made, self._ready)
+        )
         self._opening[task] = exchange
         task.add_done_callback(self._opened)
 
@@ -126,48 +125,12 @@ class Pool:
         ):
             self._open_for(self._waiting.popleft())
 
-    async def _open(self, exchange: Exchange) -> None:
-        try:
-            async with asyncio.timeout_at(exchange.deadline):
-                connection = await self._connect()
-        except AddressRefused as error:
-            exchange.failed(exchange.context, str(error))
-        except NameNotFound:
-            exchange.failed(exchange.context, "name not found")
-        except TimeoutError:
-            exchange.failed(exchange.context, "timeout")
-        except ssl.SSLCertVerificationError as error:
-            exchange.failed(exchange.context, f"tls: certificate verify failed: {error.verify_message}")
-        except ssl.SSLError as error:
-            exchange.failed(exchange.context, f"tls: {(error.reason or 'handshake failed').lower()}")
-        except ConnectionRefusedError:
-            exchange.failed(exchange.context, "connection refused")
-        except ConnectionError:
-            exchange.failed(exchange.context, "connection reset")
-        except OSError as error:
-            exchange.failed(exchange.context, f"cannot connect: {error.strerror or error}")
-        else:
-            self._connections.add(connection)
-            connection.send(exchange)
+    def _made(self) -> Connection:
+        return Connection(self, asyncio.get_running_loop().time())
 
-    async def _connect(self) -> Connection:
-        """A connection to the first address that answers."""
-        loop = asyncio.get_running_loop()
-        failure: OSError | None = None
-        for address in await self._resolver.addresses():
-            try:
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self, loop.time()),
-                    address,
-                    self._port,
-                    ssl=self._tls,
-                    server_hostname=self._host if self._tls is not None else None,
-                )
-            except OSError as error:
-                failure = failure or error
-            else:
-                return connection
-        raise failure or ConnectionRefusedError
+    def _ready(self, connection: Connection, exchange: Exchange) -> None:
+        self._connections.add(connection)
+        connection.send(exchange)
 
     # ── the sweep ────────────────────────────────────────────────────────────────────────────
 

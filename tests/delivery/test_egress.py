@@ -182,9 +182,9 @@ OUTWARD = {
     "HTTPConnection", "HTTPSConnection",
 }  # fmt: skip
 ALLOWED = {
-    "delivery/pool.py", "cli/http.py", "cli/send.py", "testing/proxy.py", "testing/probe/http.py", "testing/probe/gateway.py",
+    "delivery/opening.py", "cli/http.py", "cli/send.py", "testing/proxy.py", "testing/probe/http.py", "testing/probe/gateway.py",
 }  # fmt: skip
-"""The pool, which asks the guard; the commands, which go where their user says; the tools of tests."""
+"""The pool's opener, which asks the guard; the commands, which go where their user says; the tools of tests."""
 
 
 def test_only_the_guarded_pool_opens_connections_for_the_gateway() -> None:
@@ -198,4 +198,4 @@ def test_only_the_guarded_pool_opens_connections_for_the_gateway() -> None:
             found.add(str(file.relative_to(home)))
 
     assert found <= ALLOWED
-    assert "delivery/pool.py" in found
+    assert "delivery/opening.py" in found
