@@ -9,7 +9,8 @@ RUN pip install --no-cache-dir "uv>=0.9,<1"
 WORKDIR /src
 COPY requirements/dev.txt requirements/dev.txt
 COPY native native
-# Cython and setuptools in the locked versions, their hashes checked.
+COPY mesh_gateway mesh_gateway
+# Cython, mypy and setuptools in the locked versions, their hashes checked.
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv build --wheel --build-constraints requirements/dev.txt --require-hashes --out-dir /opt/wheels native
 

@@ -2,26 +2,32 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+NATIVE := .venv/.native
+COMPILED := $(addsuffix .py,$(subst .,/,$(shell cat native/compiled.txt)))
 
-.PHONY: help services setup check format test test-alone test-on-servers test-faults bench demo lock clean docs
+.PHONY: help services setup check format test test-alone test-on-servers test-python test-faults bench demo lock clean docs
 
 help:            ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-setup: $(STAMP)  ## .venv with locked versions and the project itself
+setup: $(STAMP) $(NATIVE)  ## .venv with locked versions and the project itself
 
-$(STAMP): Makefile requirements/dev.txt pyproject.toml $(wildcard plugins/*/pyproject.toml native/pyproject.toml native/*/*.p*)
+$(STAMP): Makefile requirements/dev.txt pyproject.toml $(wildcard plugins/*/pyproject.toml)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet "uv>=0.9,<1"
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements/dev.txt
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e . \
 	  -e plugins/kafka -e plugins/rabbitmq -e plugins/sqs
-	@command -v "$${CC:-cc}" >/dev/null \
-	  && VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-deps --no-build-isolation ./native \
-	  || echo "NOT BUILT: mesh-gateway-native needs a C compiler and Python's headers; without it the gateway is Python alone" >&2
 	touch $(STAMP)
 
-check: setup     ## formatting, lint, types, import contracts, generated docs
+# A module that was changed runs as Python until this has made its library anew (a minute).
+$(NATIVE): $(STAMP) $(COMPILED) $(wildcard native/*.* native/mesh_gateway_native/*.p*)
+	@command -v "$${CC:-cc}" >/dev/null \
+	  && VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-cache --reinstall --no-deps --no-build-isolation ./native \
+	  || echo "NOT BUILT: mesh-gateway-native needs a C compiler and Python's headers; without it the gateway is Python alone" >&2
+	touch $(NATIVE)
+
+check: $(STAMP)  ## formatting, lint, types, import contracts, generated docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -40,7 +46,7 @@ services:        ## real Kafka, RabbitMQ and SQS servers for the tests; a machin
 BESIDE := --no-print-directory --jobs=2 --output-sync=target test-alone test-on-servers
 
 test: setup services  ## everything but benchmarks, in two runs beside each other; each prints when it has ended
-	$(MAKE) $(BESIDE)
+	$(MAKE) $(BESIDE) test-python
 
 test-faults: setup services  ## only kills, cuts and stalls, and all of them: `make test` tries some of the many
 	MESH_FAULTS=all $(MAKE) $(BESIDE) TESTS="tests/faults tests/properties"
@@ -50,6 +56,11 @@ test-alone:
 
 test-on-servers:
 	eval "$$(scripts/services env)" && $(BIN)/python -m pytest -m servers $(TESTS)
+
+# The data path once more without native parts, where those are; a minute.
+FLOORS := $(addprefix tests/,ingress broker delivery filters wire transport/embedded)
+test-python:
+	MESH_NATIVE=off $(BIN)/python -m pytest -m "not servers and not slow" $(FLOORS)
 
 bench: setup services  ## CPU µs per event of each floor and end to end, in about ten minutes; judges nothing (docs/performance.md)
 	eval "$$(scripts/services env)" && $(BIN)/python -m tests.bench

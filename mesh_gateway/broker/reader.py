@@ -79,7 +79,7 @@ class Reader:
 
     async def has_received(self, count: int) -> None:
         """Returns once `received` is that much. One may wait at a time."""
-        self._awaited = count
+        self._awaited = float(count)
         self._came.clear()
         if self.received < count:
             await self._came.wait()

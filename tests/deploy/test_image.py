@@ -108,7 +108,10 @@ def _copy(given: Path, copy: Path) -> None:
     copy.parent.mkdir(parents=True, exist_ok=True)
     if given.is_dir():
         shutil.copytree(
-            given, copy, ignore=shutil.ignore_patterns("__pycache__", "tests", "build", "*.egg-info", "*.c")
+            given,
+            copy,
+            dirs_exist_ok=True,
+            ignore=shutil.ignore_patterns("__pycache__", "tests", "build", "*.egg-info", "*.c"),
         )
     else:
         shutil.copy(given, copy)

@@ -45,6 +45,7 @@ def test_where_they_can_be_built_ci_has_them():
     parts = native.chosen({})
 
     assert parts.version is not None, parts
+    assert parts.compiled, parts
 
 
 @needed

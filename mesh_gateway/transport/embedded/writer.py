@@ -37,11 +37,11 @@ class Writer:
         self._failure: str | None = None
         self._opened: asyncio.Future[list[StoredChannel]] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
-        self._thread = threading.Thread(target=self._main, name="mesh-gateway-store", daemon=True)
+        self._store_thread = threading.Thread(target=self._main, name="mesh-gateway-store", daemon=True)
 
     async def open(self) -> list[StoredChannel]:
         """Start the thread and open the file; what is in it. Raises `TransportError`."""
-        self._thread.start()
+        self._store_thread.start()
         return await asyncio.shield(self._opened)
 
     def submit(self, job: Job) -> None:
@@ -58,7 +58,7 @@ class Writer:
         """Finish what was submitted, close the file, end the thread."""
         self._jobs.put(None)
         await asyncio.shield(self._ended)
-        self._thread.join()
+        self._store_thread.join()
 
     # ── in the thread ────────────────────────────────────────────────────────────────────────
 

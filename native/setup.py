@@ -1,0 +1,59 @@
+"""Builds the parts written in Cython, and the modules of the data path as mypyc compiles them (`compiled.txt` names those).
+
+Their sources are the gateway's own, from the checkout that this directory lies in. What the wheel holds of each is a
+library, and the digest of the source that it was made from: `mesh_gateway.compiled` uses it for that source only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from mypyc.build import mypycify
+from setuptools import Extension, setup
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = "mesh_gateway_native"
+NAMES = (HERE / "compiled.txt").read_text().split()
+SOURCES = {name: HERE.parent.joinpath(*name.split(".")).with_suffix(".py") for name in NAMES}
+
+
+def cython(name: str, *shared: str) -> Extension:
+    """A part in Cython, and the declarations that it shares with others."""
+    depends = [f"{PACKAGE}/{one}.pxd" for one in shared]
+    return Extension(f"{PACKAGE}.{name}", [f"{PACKAGE}/{name}.pyx"], depends=depends)
+
+
+def compiled() -> list[Extension]:
+    """The modules, each for its place under `mesh_gateway_native/compiled`."""
+    # What a module imports from outside need not be there: it is called through Python's own interface in any case.
+    flags = ["--config-file=", "--ignore-missing-imports", "--explicit-package-bases"]
+    paths = [os.path.relpath(path, HERE) for path in SOURCES.values()]
+    extensions = mypycify([*flags, *paths], opt_level="2", debug_level="0", group_name=f"{PACKAGE}.datapath")
+    for extension in extensions:
+        if extension.name in SOURCES:
+            extension.name = f"{PACKAGE}.compiled.{extension.name}"
+    return extensions
+
+
+def write_digests() -> None:
+    """Beside the libraries: of what they were made."""
+    digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in SOURCES.items()}
+    folder = HERE / PACKAGE / "compiled"
+    folder.mkdir(exist_ok=True)
+    (folder / "sources.json").write_text(json.dumps(digests, indent=1))
+
+
+os.chdir(HERE)
+os.environ["MYPYPATH"] = str(HERE.parent)
+write_digests()
+setup(
+    ext_modules=[
+        cython("deliveries", "text"),
+        cython("records", "attributes", "text"),
+        cython("requests", "attributes", "text"),
+        *compiled(),
+    ]
+)

@@ -1,0 +1,107 @@
+"""Compiled modules are used for the sources that they were made from, and for no others."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import pytest
+
+from mesh_gateway import native
+from mesh_gateway.compiled import DIGESTS, PACKAGE, Finder, OtherSources, libraries
+
+NAMES = (PACKAGE.parent / "native" / "compiled.txt").read_text().split()
+
+needed = pytest.mark.skipif(not native.PARTS.compiled, reason=str(native.PARTS))
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package with one module."""
+    home = tmp_path / "mesh_gateway"
+    home.mkdir()
+    (home / "one.py").write_text("ONE = 1\n")
+    return home
+
+
+@pytest.fixture
+def folder(tmp_path: Path, package: Path) -> Path:
+    """What a wheel holds that was made from it."""
+    made = tmp_path / "compiled"
+    made.mkdir()
+    digest = hashlib.sha256((package / "one.py").read_bytes()).hexdigest()
+    (made / DIGESTS).write_text(json.dumps({"mesh_gateway.one": digest}))
+    return made
+
+
+def loaded_from(environment: dict[str, str]) -> str:
+    """The file of a module of the data path in a process of its own."""
+    code = "import mesh_gateway.delivery.trigger as module; print(module.__file__)"
+    said = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )  # fmt: skip
+    return said.stdout.strip()
+
+
+@needed
+def test_every_module_that_is_named_is_compiled_and_used():
+    assert sorted(native.PARTS.compiled) == sorted(NAMES)
+    assert all(library.exists() for library in native.PARTS.compiled.values())
+    assert loaded_from({}).endswith(EXTENSION_SUFFIXES[0])
+
+
+def test_the_environment_turns_them_off_with_all_native_parts():
+    assert loaded_from({"MESH_NATIVE": "off"}) == str(PACKAGE / "delivery" / "trigger.py")
+
+
+def test_libraries_made_from_these_sources_are_found(folder: Path, package: Path):
+    library = folder / f"mesh_gateway/one{EXTENSION_SUFFIXES[0]}"
+
+    assert libraries(folder, package) == {"mesh_gateway.one": library}
+
+
+@pytest.mark.parametrize("now", ["ONE = 2\n", "ONE = 1\n\n", None])
+def test_a_source_that_was_changed_or_is_gone_makes_all_of_them_unused(
+    folder: Path, package: Path, now: str | None
+):
+    source = package / "one.py"
+    source.unlink() if now is None else source.write_text(now)
+
+    with pytest.raises(OtherSources, match=r"mesh_gateway\.one is not what they were made from: install"):
+        libraries(folder, package)
+
+
+def test_a_wheel_without_any_is_as_good_as_before(tmp_path: Path):
+    assert libraries(tmp_path) == {}
+
+
+def test_who_asks_is_told_why_they_are_not_used():
+    parts = native.Parts(version="9.9", why_not_compiled="a source has changed")
+
+    assert str(parts) == "native parts 9.9 without compiled modules: a source has changed"
+
+
+def test_the_finder_gives_these_modules_and_leaves_others_alone(folder: Path, package: Path):
+    finder = Finder(libraries(folder, package))
+
+    found = finder.find_spec("mesh_gateway.one", None)
+    assert found is not None
+    assert found.origin == str(folder / f"mesh_gateway/one{EXTENSION_SUFFIXES[0]}")
+    assert finder.find_spec("mesh_gateway.two", None) is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_compiled_module_waits_within_try_or_with(name: str):
+    """A coroutine of mypyc that waits there leaves its exception behind as that which the whole thread handles."""
+    tree = ast.parse(PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py").read_text())
+    guards = [node for node in ast.walk(tree) if isinstance(node, ast.Try | ast.TryStar | ast.With)]
+    waits = [node for guard in guards for node in ast.walk(guard) if isinstance(node, ast.Await)]
+
+    assert not waits
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.AsyncWith | ast.AsyncFor)]
