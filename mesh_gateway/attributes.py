@@ -29,7 +29,7 @@ INTEGER_MIN, INTEGER_MAX = -(2**31), 2**31 - 1
 # Any of these characters makes a value no String (2.3.1): C0, DEL and C1 controls, surrogates,
 # and the noncharacters.
 _FORBIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
+    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
     + "".join(chr(plane * 0x10000 + low) for plane in range(1, 17) for low in (0xFFFE, 0xFFFF))
     + "]"
 ).search
