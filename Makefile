@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 NATIVE := .venv/.native
-COMPILED := $(addsuffix .py,$(subst .,/,$(shell cat native/compiled.txt)))
+COMPILED := $(wildcard mesh_gateway/*.py) $(shell find mesh_gateway/broker mesh_gateway/delivery mesh_gateway/filters mesh_gateway/ingress \
+  mesh_gateway/transport mesh_gateway/wire -name '*.py')
 
 .PHONY: help services setup check format test test-alone test-on-servers test-python test-faults bench demo lock clean docs
 
@@ -20,11 +21,14 @@ $(STAMP): Makefile requirements/dev.txt pyproject.toml $(wildcard plugins/*/pypr
 	  -e plugins/kafka -e plugins/rabbitmq -e plugins/sqs
 	touch $(STAMP)
 
-# A module that was changed runs as Python until this has made its library anew (a minute).
-$(NATIVE): $(STAMP) $(COMPILED) $(wildcard native/*.* native/mesh_gateway_native/*.p*)
-	@command -v "$${CC:-cc}" >/dev/null \
-	  && VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-cache --reinstall --no-deps --no-build-isolation ./native \
-	  || echo "NOT BUILT: mesh-gateway-native needs a C compiler and Python's headers; without it the gateway is Python alone" >&2
+# A data path that was changed runs as Python until this has made its libraries anew (a minute).
+$(NATIVE): $(STAMP) $(COMPILED) $(wildcard native/*.toml native/*.txt native/*.py native/mesh_gateway_native/*.p*)
+	rm -rf native/build
+	@if command -v "$${CC:-cc}" >/dev/null && test -e "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h"; then \
+	  VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-cache --reinstall --no-deps --no-build-isolation ./native; \
+	else \
+	  echo "NOT BUILT: mesh-gateway-native needs a C compiler and Python's headers; without it the gateway is Python alone" >&2; \
+	fi
 	touch $(NATIVE)
 
 check: $(STAMP)  ## formatting, lint, types, import contracts, generated docs
@@ -82,4 +86,4 @@ lock: setup      ## newest versions inside the ranges, with hashes and without a
 
 clean:           ## remove what was built
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist \
-	  native/build native/*.egg-info native/*/*.c
+	  native/build native/*.egg-info native/*/*.c native/.mypy_cache native/mesh_gateway_native/compiled

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mesh_gateway.compiled import Finder, OtherSources, libraries
+from mesh_gateway.compiled import Finder, Unusable, libraries
 
 if TYPE_CHECKING:
     from mesh_gateway_native.records import UsualRecord
@@ -47,15 +47,19 @@ class Parts:
     batch_records: Callable[[list[tuple[bytes | None, bytes | None, bytes]], int], bytearray] | None = None
     """A batch of keys, values and such headers, behind so much room for its own header."""
     compiled: Mapping[str, Path] = field(default_factory=dict)
-    """Our modules of the data path, as libraries. Takes another fifth off an event end to end, and a third off the ingress
+    """Our modules of the data path, as libraries. Takes another quarter off an event end to end, and a third off the ingress
     and the delivery."""
     why_not_compiled: str = ""
 
     def __str__(self) -> str:
-        if self.version is None:
-            return f"no native parts: {self.why_not}"
-        without = f" without compiled modules: {self.why_not_compiled}" if self.why_not_compiled else ""
-        return f"native parts {self.version}{without}"
+        return f"no native parts: {self.why_not}" if self.used is None else f"native parts {self.used}"
+
+    @property
+    def used(self) -> str | None:
+        """What is used, for who looks at a gateway: the version, and why its compiled modules are not."""
+        if self.version is None or not self.why_not_compiled:
+            return self.version
+        return f"{self.version} without compiled modules: {self.why_not_compiled}"
 
 
 def chosen(environment: Mapping[str, str]) -> Parts:
@@ -95,9 +99,10 @@ def chosen(environment: Mapping[str, str]) -> Parts:
 def _with_compiled(parts: Parts, folder: Path) -> Parts:
     try:
         return replace(parts, compiled=libraries(folder))
-    except OtherSources as error:
+    except Unusable as error:
         return replace(parts, why_not_compiled=str(error))
 
 
 PARTS = chosen(os.environ)
-sys.meta_path.insert(0, Finder(PARTS.compiled))
+if PARTS.compiled:
+    sys.meta_path.insert(0, Finder(PARTS.compiled))

@@ -1,7 +1,7 @@
 """Builds the parts written in Cython, and the modules of the data path as mypyc compiles them (`compiled.txt` names those).
 
 Their sources are the gateway's own, from the checkout that this directory lies in. What the wheel holds of each is a
-library, and the digest of the source that it was made from: `mesh_gateway.compiled` uses it for that source only.
+library, and beside them the digests of all sources that they know types of: `mesh_gateway.compiled` uses them beside those only.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ from setuptools import Extension, setup
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = "mesh_gateway_native"
+GATEWAY = HERE.parent / "mesh_gateway"
+FLOORS = ("attributes.py", "errors.py", "event.py", "native.py", *(
+    f"{floor}/**/*.py" for floor in ("broker", "delivery", "filters", "ingress", "transport", "wire")
+))  # fmt: skip
+"""What the compiled modules import lies in these."""
+
 NAMES = (HERE / "compiled.txt").read_text().split()
 SOURCES = {name: HERE.parent.joinpath(*name.split(".")).with_suffix(".py") for name in NAMES}
 
@@ -38,17 +44,23 @@ def compiled() -> list[Extension]:
     return extensions
 
 
-def write_digests() -> None:
-    """Beside the libraries: of what they were made."""
-    digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in SOURCES.items()}
+def write_contents() -> None:
+    """Beside the libraries: which there are, and of what they were made and with what."""
+    files = [file for floor in FLOORS for file in sorted(GATEWAY.glob(floor))]
+    contents = {
+        "libraries": NAMES,
+        "sources": {
+            str(file.relative_to(GATEWAY)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files
+        },
+    }
     folder = HERE / PACKAGE / "compiled"
     folder.mkdir(exist_ok=True)
-    (folder / "sources.json").write_text(json.dumps(digests, indent=1))
+    (folder / "contents.json").write_text(json.dumps(contents, indent=1))
 
 
 os.chdir(HERE)
 os.environ["MYPYPATH"] = str(HERE.parent)
-write_digests()
+write_contents()
 setup(
     ext_modules=[
         cython("deliveries", "text"),

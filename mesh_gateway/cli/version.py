@@ -23,7 +23,7 @@ def command(form: str) -> None:
         "version": __version__,
         "transport_api": TRANSPORT_API,
         "python": python,
-        "native": PARTS.version,
+        "native": PARTS.used,
     }
     if form == "table":
         click.echo(f"mesh-gateway {__version__} (transport API {TRANSPORT_API}, Python {python}, {PARTS})")

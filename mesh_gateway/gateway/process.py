@@ -215,7 +215,7 @@ class GatewayProcess:
                 "event": "ready",
                 "gateway": self.spec.name,
                 "version": __version__,
-                "native": native.PARTS.version,
+                "native": native.PARTS.used,
                 **self._listeners.urls,
                 "brokers": [self.broker_url(key) for key in self.spec.brokers],
                 "triggers": len(self.spec.triggers),

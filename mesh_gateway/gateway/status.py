@@ -194,7 +194,7 @@ async def whole(
         "gateway": spec.name,
         "cluster": spec.cluster,
         "version": version,
-        "native": native.PARTS.version,
+        "native": native.PARTS.used,
         "generation": reloads.generation,
         "digest": spec.digest,
         "state": state,

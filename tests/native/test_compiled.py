@@ -14,19 +14,23 @@ from pathlib import Path
 import pytest
 
 from mesh_gateway import native
-from mesh_gateway.compiled import DIGESTS, PACKAGE, Finder, OtherSources, libraries
+from mesh_gateway.compiled import CONTENTS, PACKAGE, Finder, Unusable, libraries
 
 NAMES = (PACKAGE.parent / "native" / "compiled.txt").read_text().split()
 
 needed = pytest.mark.skipif(not native.PARTS.compiled, reason=str(native.PARTS))
 
 
+LIBRARY = f"mesh_gateway/one{EXTENSION_SUFFIXES[0]}"
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A package with one module."""
+    """A package with one module that is compiled, and one that it imports."""
     home = tmp_path / "mesh_gateway"
     home.mkdir()
     (home / "one.py").write_text("ONE = 1\n")
+    (home / "two.py").write_text("TWO = 2\n")
     return home
 
 
@@ -34,9 +38,12 @@ def package(tmp_path: Path) -> Path:
 def folder(tmp_path: Path, package: Path) -> Path:
     """What a wheel holds that was made from it."""
     made = tmp_path / "compiled"
-    made.mkdir()
-    digest = hashlib.sha256((package / "one.py").read_bytes()).hexdigest()
-    (made / DIGESTS).write_text(json.dumps({"mesh_gateway.one": digest}))
+    (made / LIBRARY).parent.mkdir(parents=True)
+    (made / LIBRARY).touch()
+    digests = {
+        name: hashlib.sha256((package / name).read_bytes()).hexdigest() for name in ("one.py", "two.py")
+    }
+    (made / CONTENTS).write_text(json.dumps({"libraries": ["mesh_gateway.one"], "sources": digests}))
     return made
 
 
@@ -60,25 +67,54 @@ def test_the_environment_turns_them_off_with_all_native_parts():
     assert loaded_from({"MESH_NATIVE": "off"}) == str(PACKAGE / "delivery" / "trigger.py")
 
 
+@needed
 def test_libraries_made_from_these_sources_are_found(folder: Path, package: Path):
-    library = folder / f"mesh_gateway/one{EXTENSION_SUFFIXES[0]}"
-
-    assert libraries(folder, package) == {"mesh_gateway.one": library}
+    assert libraries(folder, package) == {"mesh_gateway.one": folder / LIBRARY}
 
 
-@pytest.mark.parametrize("now", ["ONE = 2\n", "ONE = 1\n\n", None])
-def test_a_source_that_was_changed_or_is_gone_makes_all_of_them_unused(
-    folder: Path, package: Path, now: str | None
+@pytest.mark.parametrize("name", ["one.py", "two.py"])
+@pytest.mark.parametrize("now", ["ONE = 3\n", "ONE = 1\n\n"])
+def test_a_source_that_was_changed_makes_all_of_them_unused(folder: Path, package: Path, name: str, now: str):
+    (package / name).write_text(now)
+
+    with pytest.raises(
+        Unusable, match=f"they were made with another {name}: install mesh-gateway-native anew"
+    ):
+        libraries(folder, package)
+
+
+def test_a_source_or_a_library_that_is_missing_makes_all_of_them_unused(folder: Path, package: Path):
+    (folder / LIBRARY).unlink()
+    with pytest.raises(Unusable, match="is missing: install mesh-gateway-native anew"):
+        libraries(folder, package)
+
+    (package / "two.py").unlink()
+    with pytest.raises(Unusable, match=r"two\.py is missing"):
+        libraries(folder, package)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", '{"sources": {', "[]", "{}", '{"sources": [], "libraries": []}', '{"sources": {}, "libraries": 1}'],
+)
+def test_contents_that_nobody_wrote_make_all_of_them_unused(folder: Path, package: Path, text: str):
+    (folder / CONTENTS).write_text(text)
+
+    with pytest.raises(Unusable, match="cannot be read"):
+        libraries(folder, package)
+
+
+def test_what_cannot_be_loaded_at_all_makes_all_of_them_unused(
+    folder: Path, package: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    source = package / "one.py"
-    source.unlink() if now is None else source.write_text(now)
+    monkeypatch.setitem(sys.modules, "mesh_gateway_native.datapath__mypyc", None)
 
-    with pytest.raises(OtherSources, match=r"mesh_gateway\.one is not what they were made from: install"):
+    with pytest.raises(Unusable, match="cannot be read"):
         libraries(folder, package)
 
 
 def test_a_wheel_without_any_is_as_good_as_before(tmp_path: Path):
-    assert libraries(tmp_path) == {}
+    assert libraries(tmp_path / "compiled") == {}
 
 
 def test_who_asks_is_told_why_they_are_not_used():
@@ -87,12 +123,12 @@ def test_who_asks_is_told_why_they_are_not_used():
     assert str(parts) == "native parts 9.9 without compiled modules: a source has changed"
 
 
-def test_the_finder_gives_these_modules_and_leaves_others_alone(folder: Path, package: Path):
-    finder = Finder(libraries(folder, package))
+def test_the_finder_gives_these_modules_and_leaves_others_alone(folder: Path):
+    finder = Finder({"mesh_gateway.one": folder / LIBRARY})
 
     found = finder.find_spec("mesh_gateway.one", None)
     assert found is not None
-    assert found.origin == str(folder / f"mesh_gateway/one{EXTENSION_SUFFIXES[0]}")
+    assert found.origin == str(folder / LIBRARY)
     assert finder.find_spec("mesh_gateway.two", None) is None
 
 

@@ -257,7 +257,7 @@ class Group:
             "gateway": self.spec.name,
             "cluster": self.spec.cluster,
             "version": __version__,
-            "native": native.PARTS.version,
+            "native": native.PARTS.used,
             "generation": reloads.generation,
             "digest": self.spec.digest,
             "state": self.state,

@@ -80,7 +80,10 @@ class Messages:
     async def test_data_comes_back_byte_by_byte(self, kit: Kit, data: bytes | None) -> None:
         event = numbered("data", data=data)
 
-        assert (await there_and_back(kit, event)).data == data
+        back = (await there_and_back(kit, event)).data
+        assert back == data
+        # The compiled data path takes nothing else: not a bytearray, not a view of a buffer that somebody may write to.
+        assert back is None or type(back) is bytes, f"data are bytes, not {type(back).__name__}"
 
     async def test_an_event_at_the_declared_limit_is_carried_and_one_beyond_it_refused(
         self, kit: Kit
