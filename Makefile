@@ -62,7 +62,7 @@ test-on-servers:
 	eval "$$(scripts/services env)" && $(BIN)/python -m pytest -m servers $(TESTS)
 
 # The data path once more without native parts, where those are; a minute.
-FLOORS := $(addprefix tests/,ingress broker delivery filters wire transport/embedded)
+FLOORS := $(addprefix tests/,ingress broker delivery filters wire transport/embedded properties/test_triggering.py)
 test-python:
 	MESH_NATIVE=off $(BIN)/python -m pytest -m "not servers and not slow" $(FLOORS)
 
