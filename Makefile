@@ -31,7 +31,7 @@ $(NATIVE): $(STAMP) $(COMPILED) $(wildcard native/*.toml native/*.txt native/*.p
 	fi
 	touch $(NATIVE)
 
-check: $(STAMP)  ## formatting, lint, types, import contracts, generated docs
+check: setup     ## formatting, lint, types, import contracts, generated docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
