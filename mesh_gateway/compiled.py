@@ -29,7 +29,7 @@ def libraries(folder: Path, package: Path = PACKAGE) -> Mapping[str, Path]:
 
     Raises `Unusable`.
     """
-    import hashlib  # these two take longer than all else here, and most wheels that are not there need neither
+    import hashlib  # here, because a start without the wheel needs neither of the two
     import json
 
     try:

@@ -44,9 +44,8 @@ def test_every_floor_says_what_it_may_import(name):
 @pytest.mark.parametrize("name", MODULES)
 def test_every_module_says_what_it_is_for(name):
     importlib.import_module(name)
-    text = ast.get_docstring(
-        ast.parse(MODULES[name].read_text())
-    )  # a compiled module has none, its source has
+    # A compiled module has none, its source has.
+    text = ast.get_docstring(ast.parse(MODULES[name].read_text()))
 
     assert (text or "").strip(), f"{name} has no docstring"
 

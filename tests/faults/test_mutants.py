@@ -28,9 +28,8 @@ KINDS = {backing.kind: backing for backing in BACKINGS}
 
 @pytest.fixture(autouse=True)
 def _processes_find_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(
-        "MESH_NATIVE", "off"
-    )  # compiled modules call their own functions, whatever is put over them
+    # Compiled modules call their own functions, whatever is put over them.
+    monkeypatch.setenv("MESH_NATIVE", "off")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", ""))))
 
 
