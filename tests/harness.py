@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 import time
 import urllib.error
@@ -17,6 +16,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
+
+from mesh_gateway.testing.ports import free_port
 
 PATIENCE = float(os.environ.get("MESH_PATIENCE", "30"))
 """Seconds after which a test gives up; none of them needs more than a fraction of it on a machine of its own."""
@@ -64,8 +65,8 @@ class Server(ABC):
         """One connection, which is closed when this returns, or is cut off when the client goes."""
 
     async def __aenter__(self) -> Self:
+        self.port = self.port or free_port()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=2**22)
-        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -139,14 +140,6 @@ def _rendered(answer: Answer) -> bytes:
     lines = [f"HTTP/1.1 {answer.status} X", f"content-length: {len(answer.body)}"]
     lines += [f"{name}: {value}" for name, value in answer.headers.items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + answer.body
-
-
-def free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port: int = door.getsockname()[1]
-        return port
 
 
 class Started(Protocol):

@@ -65,10 +65,10 @@ def own_run(
 ) -> Verdict:
     """A run with a gateway of its own; `gateway` is the command that starts it, if not `mesh-gateway run`."""
     from mesh_gateway.gateway.leftovers import leftovers
+    from mesh_gateway.testing.ports import free_ports
     from mesh_gateway.testing.probe.gateway import COMMAND, Own
     from mesh_gateway.testing.probe.history import History
     from mesh_gateway.testing.probe.plan import BROKER, gateway_documents
-    from mesh_gateway.testing.probe.processes import free_ports
     from mesh_gateway.testing.probe.run import Rest, run
     from mesh_gateway.transport.plugins import load_plugins
 

@@ -16,6 +16,8 @@ import struct
 from types import TracebackType
 from typing import Self
 
+from mesh_gateway.testing.ports import free_port
+
 CHUNK = 64 * 1024
 
 RESET = struct.pack("ii", 1, 0)
@@ -45,8 +47,8 @@ class Proxy:
 
     async def __aenter__(self) -> Self:
         """Listen. Raises `OSError` when the port is taken."""
+        self._port = self._port or free_port()
         self._listener = await asyncio.start_server(self._accept, *self.address)
-        self._port = self._listener.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(

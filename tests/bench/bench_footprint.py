@@ -9,11 +9,12 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
+from mesh_gateway.testing.ports import free_port
 from tests.bench import events, processes
 from tests.bench.processes import REMOTE, Gateway
 from tests.bench.rows import Row, Sample, Target, absent
 from tests.bench.sitting import Sitting
-from tests.harness import free_port, post
+from tests.harness import post
 from tests.transports import EMBEDDED, Backing
 
 READY, HELP = "start to ready", "--help"

@@ -19,12 +19,12 @@ import uvloop
 import yaml
 
 from mesh_gateway.event import Event
+from mesh_gateway.testing.ports import free_port
 from mesh_gateway.transport.contract import EARLIEST, SHARED, ChannelSpec, Ensure, Transport, TransportContext
 from mesh_gateway.transport.plugins import import_string, load_plugins
 from tests.bench import processes
 from tests.bench.rows import Row, Sample, Target, absent
 from tests.bench.sitting import Sitting
-from tests.harness import free_port
 from tests.transports import BACKINGS, SQS, Backing
 
 SIZE, BATCHES = 100, 50

@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from mesh_gateway.testing.ports import free_port
 from tests.bench import events, noise, processes
 from tests.bench.rows import Row
-from tests.harness import free_port
 
 Kind = Literal["ingress", "client", "forward"]
 

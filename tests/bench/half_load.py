@@ -8,11 +8,11 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 
+from mesh_gateway.testing.ports import free_port
 from tests.bench import processes
 from tests.bench.pacer import Paced
 from tests.bench.processes import Gateway
 from tests.bench.rows import Sample
-from tests.harness import free_port
 from tests.transports import EMBEDDED, Backing
 
 

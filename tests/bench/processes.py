@@ -23,8 +23,8 @@ from typing import Any, Self
 
 import trustme
 
+from mesh_gateway.testing.ports import free_port
 from tests.bench import noise
-from tests.harness import free_port
 from tests.transports import BACKINGS, ON_MAIN, SERVICES, Backing
 
 ROOT = Path(__file__).parents[2]

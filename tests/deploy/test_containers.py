@@ -19,9 +19,10 @@ from types import ModuleType
 
 import pytest
 
+from mesh_gateway.testing.ports import free_port
 from tests.deploy.compose import ROOT, Stage, compose, stages
 from tests.deploy.servers import required
-from tests.harness import PATIENCE, free_port, post
+from tests.harness import PATIENCE, post
 
 TRANSPORTS: dict[str, tuple[str, ...]] = {
     "embedded": (),

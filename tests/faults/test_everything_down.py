@@ -10,9 +10,10 @@ import time
 
 import pytest
 
+from mesh_gateway.testing.ports import free_port
 from tests.faults.figures import counts, figure
 from tests.faults.scale import scaled, thorough
-from tests.harness import GatewayProcess, Subscriber, acknowledged_more, free_port, load
+from tests.harness import GatewayProcess, Subscriber, acknowledged_more, load
 from tests.transports import BACKINGS, ON_MAIN, Mesh
 
 pytestmark = thorough

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import trustme
 
+from mesh_gateway.testing.ports import free_port
 from tests.faults.figures import compare, counts, figure
 from tests.faults.scale import scaled
 from tests.faults.steady import steady
@@ -27,7 +28,6 @@ from tests.harness import (
     Producer,
     Request,
     Subscriber,
-    free_port,
     load,
     running,
 )

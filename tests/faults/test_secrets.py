@@ -13,7 +13,8 @@ import trustme
 from click.testing import CliRunner
 
 from mesh_gateway.cli.group import cli
-from tests.harness import PATIENCE, Answer, GatewayProcess, Subscriber, free_port, post, running
+from mesh_gateway.testing.ports import free_port
+from tests.harness import PATIENCE, Answer, GatewayProcess, Subscriber, post, running
 
 SECRETS = {
     "ADMIN": "CANARY-admin-token",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import sys
 from pathlib import Path
 
@@ -71,12 +70,3 @@ class Child:
 
     def _said(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody has at this moment."""
-    with contextlib.ExitStack() as held:
-        doors = [held.enter_context(socket.socket()) for _ in range(count)]
-        for door in doors:
-            door.bind(("127.0.0.1", 0))
-        return [door.getsockname()[1] for door in doors]

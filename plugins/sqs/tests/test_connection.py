@@ -13,7 +13,7 @@ from mesh_gateway_sqs import connection
 from mesh_gateway_sqs.connection import Broken
 from mesh_gateway_sqs.http import Http, Unsent
 
-from tests.harness import free_port
+from mesh_gateway.testing.ports import free_port
 
 pytestmark = pytest.mark.anyio
 

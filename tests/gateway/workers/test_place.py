@@ -14,10 +14,11 @@ from mesh_gateway.gateway import process, supervise
 from mesh_gateway.gateway.documents import Documents, nothing_to_read
 from mesh_gateway.gateway.listeners import Place
 from mesh_gateway.gateway.process import GatewayProcess
+from mesh_gateway.testing.ports import free_port
 from mesh_gateway.topology.spec import AdminSpec, IngressSpec
 from tests.gateway.flaky import FlakyTransport
 from tests.gateway.test_mesh import plugins, spec
-from tests.harness import PATIENCE, free_port
+from tests.harness import PATIENCE
 
 
 @pytest.fixture(autouse=True)
