@@ -63,6 +63,23 @@ async def test_what_arrives_during_a_publish_goes_out_together_in_the_next(publi
     running.cancel()
 
 
+async def test_what_sockets_hold_when_a_publish_ends_goes_out_with_what_waits(publisher):
+    commit = GroupCommit(publisher, max_batch=100, deadline=5)
+    ends = Endings()
+    running = asyncio.ensure_future(commit.run())
+    loop = asyncio.get_running_loop()
+    # As bytes do that came meanwhile: the loop hands them to their connection once it is asked for callbacks again.
+    commit.add(event(0), lambda error: loop.call_soon(commit.add, event(2), ends.of("2")))  # type: ignore[arg-type]
+    await publisher.started.wait()
+    commit.add(event(1), ends.of("1"))
+    publisher.gate.set()
+    while len(ends) < 2:
+        await asyncio.sleep(0)
+    running.cancel()
+
+    assert publisher.batches == [["0"], ["1", "2"]]
+
+
 async def test_no_batch_is_larger_than_the_transport_allows(publisher):
     publisher.gate.set()
     commit = GroupCommit(publisher, max_batch=2, deadline=5)
