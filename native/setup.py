@@ -63,6 +63,7 @@ os.environ["MYPYPATH"] = str(HERE.parent)
 write_contents()
 setup(
     ext_modules=[
+        cython("attributes", "text"),
         cython("deliveries", "text"),
         cython("records", "attributes", "text"),
         cython("requests", "attributes", "text"),

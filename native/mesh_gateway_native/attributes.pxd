@@ -35,6 +35,33 @@ cdef inline bint is_of_cloudevents(Bytes media_type, Py_ssize_t size) noexcept:
     return size >= 23 and is_lower(media_type, b"application/cloudevents", 23)
 
 
+cdef inline bint is_media_type(Bytes text, Py_ssize_t size, const unsigned char *classes, unsigned char in_token) noexcept:
+    """`type/subtype`, and parameters `; name=value` without quotes; `classes` say which bytes may be in a token."""
+    cdef Py_ssize_t at = token(text, 0, size, classes, in_token)
+    if at <= 0 or at == size or text[at] != c"/":
+        return False
+    at = token(text, at + 1, size, classes, in_token)
+    while 0 < at < size:
+        if text[at] != c";":
+            return False
+        at += 1
+        while at < size and text[at] == c" ":
+            at += 1
+        at = token(text, at, size, classes, in_token)
+        if at < 0 or at == size or text[at] != c"=":
+            return False
+        at = token(text, at + 1, size, classes, in_token)
+    return at == size
+
+
+cdef inline Py_ssize_t token(Bytes text, Py_ssize_t at, Py_ssize_t size, const unsigned char *classes, unsigned char in_token) noexcept:
+    """Where the token ends that begins here; -1 when there is none."""
+    cdef Py_ssize_t begin = at
+    while at < size and classes[text[at]] & in_token:
+        at += 1
+    return at if at > begin else -1
+
+
 cdef inline bint is_uri(Bytes value, Py_ssize_t size) noexcept:
     cdef Py_ssize_t i
     for i in range(size):

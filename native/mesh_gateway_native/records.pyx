@@ -16,7 +16,7 @@ from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.string cimport memcmp, memcpy, memset
 
-from mesh_gateway_native.attributes cimport REQUIRED, is_of_cloudevents, which_usual
+from mesh_gateway_native.attributes cimport REQUIRED, is_media_type, is_of_cloudevents, which_usual
 from mesh_gateway_native.text cimport REMEMBERED, Bytes, all_of, ascii, remembered
 
 ctypedef unsigned long long Bits
@@ -148,7 +148,7 @@ cdef class Reading:
         if size >= 3 and memcmp(name, b"ce_", 3) == 0:
             return self.attribute(found, name + 3, size - 3, value, length)
         if size == 12 and memcmp(name, b"content-type", 12) == 0:
-            if self.content_type is not None or not is_media_type(value, length) or is_of_cloudevents(value, length):
+            if self.content_type is not None or not is_media_type(value, length, CLASSES, IN_TOKEN) or is_of_cloudevents(value, length):
                 return False
             self.content_type = ascii(value, length)
         elif size == 12 and memcmp(name, b"mesh-headers", 12) == 0:
@@ -223,33 +223,6 @@ cdef Bits integer(Bytes at, int size) noexcept:
     for i in range(size):
         found = found << 8 | at[i]
     return found
-
-
-cdef bint is_media_type(Bytes text, Py_ssize_t size) noexcept:
-    """`type/subtype`, and parameters `; name=value` without quotes."""
-    cdef Py_ssize_t at = token(text, 0, size)
-    if at <= 0 or at == size or text[at] != c"/":
-        return False
-    at = token(text, at + 1, size)
-    while 0 < at < size:
-        if text[at] != c";":
-            return False
-        at += 1
-        while at < size and text[at] == c" ":
-            at += 1
-        at = token(text, at, size)
-        if at < 0 or at == size or text[at] != c"=":
-            return False
-        at = token(text, at + 1, size)
-    return at == size
-
-
-cdef Py_ssize_t token(Bytes text, Py_ssize_t at, Py_ssize_t size) noexcept:
-    """Where the token ends that begins here; -1 when there is none."""
-    cdef Py_ssize_t begin = at
-    while at < size and CLASSES[text[at]] & IN_TOKEN:
-        at += 1
-    return at if at > begin else -1
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────

@@ -9,11 +9,12 @@ import contextlib
 import random
 import sys
 
+from mesh_gateway_native import attributes as native_attributes
 from mesh_gateway_native import deliveries as native_deliveries
 from mesh_gateway_native import records as native_records
 from mesh_gateway_native import requests as native_requests
 from plugins.kafka.tests.alien import batch
-from tests.native import deliveries, records
+from tests.native import attributes, deliveries, records
 from tests.native import requests as usual
 
 
@@ -34,6 +35,11 @@ def deliver(chance: random.Random) -> None:
     native_deliveries.binary_request(
         deliveries.FIRST, event.attributes, event.headers, "tenant", event.data, most
     )
+
+
+def judge(chance: random.Random) -> None:
+    """The attributes of one event."""
+    native_attributes.plainly_valid(attributes.event(chance))
 
 
 def receive(chance: random.Random) -> None:
@@ -62,6 +68,7 @@ def run(chance: random.Random, count: int) -> None:
     for _ in range(count):
         requests(chance)
         deliver(chance)
+        judge(chance)
         receive(chance)
         publish(chance)
 
@@ -71,6 +78,7 @@ def main(seed: int, count: int) -> None:
     assert all(native_requests.plain_head(raw, 0, 8_192, 100) for raw in usual.USUAL)
     event = deliveries.USUAL_EVENT
     assert native_deliveries.binary_request(b"", event.attributes, event.headers, "", event.data, 8_192)
+    assert native_attributes.plainly_valid(attributes.USUAL)
     assert native_records.usual_records(batch(*records.USUAL))
     run(random.Random(seed), count)
 

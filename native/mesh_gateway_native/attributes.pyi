@@ -1,0 +1,3 @@
+from collections.abc import Mapping
+
+def plainly_valid(attributes: Mapping[str, str], /) -> bool: ...
