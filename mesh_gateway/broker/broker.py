@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from mesh_gateway.broker import ttl
 from mesh_gateway.delivery.reply import TTL
@@ -14,9 +15,9 @@ from mesh_gateway.event import Event
 from mesh_gateway.transport.batch import Done
 from mesh_gateway.transport.channel import Channel
 
-ARRIVAL = "knativearrivaltime"
+ARRIVAL: Final = "knativearrivaltime"
 
-RESERVED = "mesh"
+RESERVED: Final = "mesh"
 """Attributes of ours: a producer's are taken off, or anybody could forge a dead letter's story."""
 
 
@@ -119,7 +120,7 @@ class Broker:
         attributes[ARRIVAL] = arrival
         if not trusted:
             for name in event.attributes:
-                if name[:4] == RESERVED:
+                if name.startswith(RESERVED):
                     return self._stripped(event, attributes)
         if kinds is not None:
             kinds = {name: kind for name, kind in kinds.items() if name not in (TTL, ARRIVAL)} or None
@@ -142,4 +143,5 @@ class Broker:
         if second != self._second:
             self._second = second
             self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        return f"{self._prefix}{int((now - second) * 1_000_000):06d}Z"
+        # Six digits without a format, which costs 1 µs.
+        return f"{self._prefix}{str(1_000_000 + int((now - second) * 1_000_000))[1:]}Z"

@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from mesh_gateway.broker.router import Router
+from mesh_gateway.broker.router import Router, offer
 from mesh_gateway.delivery.gate import Gate
 from mesh_gateway.delivery.watch import Watches
+from mesh_gateway.event import Event
 from mesh_gateway.transport.channel import Channel
 from mesh_gateway.transport.contract import Delivery, Start, Subscription
 from mesh_gateway.transport.ledger import Ledger
@@ -117,22 +118,11 @@ class Reader:
 
     def route(self, deliveries: Sequence[Delivery], ledger: Ledger) -> None:
         """Show each event to the triggers that want it."""
-        match = self.router.match
-        finish = ledger.finish
-        unwanted: list[Delivery] = []
         self.received += len(deliveries)
         if self.received >= self._awaited:
             self._came.set()
-        for delivery in deliveries:
-            triggers = match(delivery.event)
-            if self._watches.by_event:
-                self._tell(delivery, [trigger.key for trigger in triggers])
-            if not triggers:
-                unwanted.append(delivery)
-                continue
-            delivery.pending = len(triggers)
-            for trigger in triggers:
-                trigger.offer(delivery, finish)
+        watch = self._tell if self._watches.by_event else None
+        unwanted = offer(deliveries, self.router.match, ledger.finish, watch)
         self.unmatched += len(unwanted)
         ledger.unwanted(unwanted)
 
@@ -147,5 +137,5 @@ class Reader:
         """Stopped reading, but triggers still finish: stay until the owner cancels."""
         await asyncio.Event().wait()
 
-    def _tell(self, delivery: Delivery, triggers: list[str]) -> None:
-        self._watches.tell(self.broker, delivery.event, {"event": "matched", "triggers": triggers})
+    def _tell(self, event: Event, triggers: list[str]) -> None:
+        self._watches.tell(self.broker, event, {"event": "matched", "triggers": triggers})

@@ -36,3 +36,27 @@ class Router:
         """The triggers whose filter says yes, in the order of the documents. Never raises."""
         triggers = self.triggers
         return [triggers[index] for index in self._index.match(event)]
+
+
+def offer(
+    deliveries: Sequence[Delivery],
+    match: Callable[[Event], Sequence[Route]],
+    finish: Callable[[Delivery], None],
+    watch: Callable[[Event, list[str]], None] | None,
+) -> list[Delivery]:
+    """Offer each to the triggers that want it, a copy for each; those that nobody wants are given back.
+
+    `watch` is told of each event and the keys of its triggers.
+    """
+    unwanted: list[Delivery] = []
+    for delivery in deliveries:
+        triggers = match(delivery.event)
+        if watch is not None:
+            watch(delivery.event, [trigger.key for trigger in triggers])
+        if not triggers:
+            unwanted.append(delivery)
+            continue
+        delivery.pending = len(triggers)
+        for trigger in triggers:
+            trigger.offer(delivery, finish)
+    return unwanted

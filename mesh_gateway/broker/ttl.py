@@ -7,11 +7,12 @@ first, and what has nothing left is refused: so 1 on arrival is refused.
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from mesh_gateway.delivery.reply import TTL
 from mesh_gateway.errors import HopsExhausted
 
-INITIAL = 255
+INITIAL: Final = 255
 
 _INTEGER = re.compile(r"-?[0-9]{1,10}\Z").match
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from mesh_gateway.delivery.sink import Sink
 from mesh_gateway.transport.contract import Delivery
+
+FOR_EVER: Final = float("inf")
 
 
 class Copy:
@@ -36,7 +38,7 @@ class Copy:
         self.started = 0.0
         self.since = 0.0
         """When it came into the window."""
-        self.limit = float("inf")
+        self.limit = FOR_EVER
         """Seconds that its transport lets it be held unsettled."""
         self.sink: Sink | None = None
         """Who was given its last attempt: not the trigger's sink of today, if that was replaced meanwhile."""

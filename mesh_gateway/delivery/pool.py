@@ -39,7 +39,16 @@ class Pool:
         self._opening: dict[asyncio.Task[None], Exchange] = {}
         self._waiting: deque[Exchange] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+
+    def now(self) -> float:
+        """The clock of deadlines."""
+        # Kept from the first call on: asking for the running loop asks the system for the process's id (0.5 µs).
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        return loop.time()
 
     def start(self, exchange: Exchange) -> None:
         """Send on a free connection, open one, or wait for one."""
@@ -79,7 +88,7 @@ class Pool:
 
     def freed(self, connection: Connection) -> None:
         """As `Owner.freed`."""
-        now = asyncio.get_running_loop().time()
+        now = self.now()
         if now - connection.opened > LIFETIME:
             connection.close()
         elif self._waiting:
@@ -126,7 +135,7 @@ class Pool:
             self._open_for(self._waiting.popleft())
 
     def _made(self) -> Connection:
-        return Connection(self, asyncio.get_running_loop().time())
+        return Connection(self, self.now())
 
     def _ready(self, connection: Connection, exchange: Exchange) -> None:
         self._connections.add(connection)

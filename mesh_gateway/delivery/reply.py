@@ -7,6 +7,7 @@ subscriber is not asked a second time for what it has already answered.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from mesh_gateway.delivery.insist import Insist
 from mesh_gateway.delivery.schedule import Clock
@@ -14,7 +15,7 @@ from mesh_gateway.errors import EventError
 from mesh_gateway.event import Event
 from mesh_gateway.transport.batch import Done
 
-TTL = "knativebrokerttl"
+TTL: Final = "knativebrokerttl"
 """Brokers an event may still pass; internal, removed before delivery."""
 
 Accept = Callable[[Event, Done], None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from mesh_gateway.errors import (
     EventError,
@@ -61,6 +61,9 @@ _REASONS: dict[type[EventError], str] = {
     UnsupportedMediaType: "media type",
 }
 """The counted word of an `EventError`; "event" for all others."""
+
+QUERY: Final = ord("?")
+"""A number: with a `bytes` CPython formats an error first, which it then throws away (0.7 µs an event)."""
 
 FULL = busy("too many events are on their way to the store; send again")
 STOPPING = unavailable("this gateway is stopping; send to another, or again", reason="draining", close=True)
@@ -125,7 +128,7 @@ class Endpoint:
         path = head.target
         if path[:1] != b"/":
             path = _origin_form(path)
-        if b"?" in path:
+        if QUERY in path:
             path = path.partition(b"?")[0]
         fields = head.fields
         if b"k-network-probe" in fields or fields.get(b"user-agent", b"")[:11] == b"kube-probe/":

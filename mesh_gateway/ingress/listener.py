@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mesh_gateway.ingress.endpoint import Endpoint
@@ -21,11 +21,17 @@ BACKLOG = 1_024
 
 
 class Listener:
-    """Serves one endpoint on one address. Opened once, drained once, closed once."""
+    """Serves one endpoint on one address. Opened once, drained once, closed once.
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    For tests: `time` says when connections are due, instead of the loop's clock.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, time: Callable[[], float] | None = None) -> None:
         self.endpoint = endpoint
         self._loop: asyncio.AbstractEventLoop
+        self._given_time = time
+        self.time: Callable[[], float]
+        """As `Home.time`. Not a method, which would be one call more for every request."""
         self._tls = False
         self._servers: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
@@ -51,6 +57,7 @@ class Listener:
         `later`: only the address is taken, and nobody can connect before `begin`.
         """
         loop = self._loop = asyncio.get_running_loop()
+        self.time = self._given_time or loop.time
         self._tls = tls is not None
         where: list[dict[str, Any]] = [{"host": host, "port": port, "reuse_port": reuse_port or None}]
         for one in [{"sock": door} for door in doors] or where:
@@ -135,10 +142,6 @@ class Listener:
         await self._empty.wait()
 
     # ── what connections ask and report ──────────────────────────────────────────────────────
-
-    def time(self) -> float:
-        """As `Home.time`."""
-        return self._loop.time()
 
     def opened(self, connection: Connection) -> bool:
         """As `Home.opened`."""

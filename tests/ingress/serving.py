@@ -135,8 +135,8 @@ AHEAD = 1e9
 class StillListener(Listener):
     """Its time stands still, far ahead of the loop's: however slow the machine is, nothing is overdue but in `sweep_in`."""
 
-    def time(self) -> float:
-        return AHEAD
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(endpoint, time=lambda: AHEAD)
 
 
 class Served:
