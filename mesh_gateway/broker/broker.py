@@ -40,6 +40,24 @@ class BrokerCounters:
         """Events that came with reserved `mesh*` attributes, which were removed."""
 
 
+class Counting:
+    """A `Done` that counts events which became durable, and tells the one that it stands for."""
+
+    __slots__ = ("_count", "_counters", "_done", "_replies")
+
+    def __init__(self, counters: BrokerCounters, count: int, done: Done, replies: int = 0) -> None:
+        self._counters = counters
+        self._count = count
+        self._done = done
+        self._replies = replies
+
+    def __call__(self, error: MeshError | None) -> None:
+        if error is None:
+            self._counters.accepted += self._count
+            self._counters.replies += self._replies
+        self._done(error)
+
+
 class Broker:
     """Accepts events for one channel. Safe to call from any callback of the event loop."""
 
@@ -57,38 +75,18 @@ class Broker:
         Raises `HopsExhausted` at once, with nothing stored. `done` is never called before this
         returns.
         """
-        counters = self.counters
         arrival = self.arrival()
+        counting = Counting(self.counters, len(events), done)
         if len(events) == 1:
-            channel_event = self._stamped(events[0], arrival, trusted=False)
-
-            def one(error: MeshError | None) -> None:
-                if error is None:
-                    counters.accepted += 1
-                done(error)
-
-            self.channel.publish(channel_event, one)
+            self.channel.publish(self._stamped(events[0], arrival, trusted=False), counting)
             return
         stamped = [self._stamped(event, arrival, trusted=False) for event in events]
-
-        def all_of_them(error: MeshError | None) -> None:
-            if error is None:
-                counters.accepted += len(stamped)
-            done(error)
-
-        self.channel.publish_all(stamped, all_of_them)
+        self.channel.publish_all(stamped, counting)
 
     def accept_inside(self, event: Event, done: Done) -> None:
         """Store an event from inside this gateway (another broker's copy, a dead letter)."""
         stamped = self._stamped(event, self.arrival(), trusted=True)
-        counters = self.counters
-
-        def counted(error: MeshError | None) -> None:
-            if error is None:
-                counters.accepted += 1
-            done(error)
-
-        self.channel.publish(stamped, counted)
+        self.channel.publish(stamped, Counting(self.counters, 1, done))
 
     def relayed(self, event: Event, arrival: str) -> Event:
         """An event from another gateway as it is stored here: with the marks of its way, one broker further.
@@ -103,15 +101,8 @@ class Broker:
 
     def accept_reply(self, reply: Event, done: Done) -> None:
         """Store a subscriber's reply: from outside as to what it may carry, from inside as to its hops."""
-        counters = self.counters
-
-        def counted(error: MeshError | None) -> None:
-            if error is None:
-                counters.accepted += 1
-                counters.replies += 1
-            done(error)
-
-        self.channel.publish(self._stamped(reply, self.arrival(), trusted=False), counted)
+        stamped = self._stamped(reply, self.arrival(), trusted=False)
+        self.channel.publish(stamped, Counting(self.counters, 1, done, replies=1))
 
     def _stamped(self, event: Event, arrival: str, *, trusted: bool) -> Event:
         attributes = dict(event.attributes)

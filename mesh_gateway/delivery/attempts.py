@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -133,20 +134,20 @@ class Attempts:
             self._delivered(copy, outcome.code)
             return
         self._ending += 1
+        self._replies.accept(outcome.reply, copy.delivery.event, partial(self._replied, copy, outcome.code))
 
-        def ended(error: EventError | None) -> None:
-            self._ending -= 1
-            if error is None:
-                self._counters.replied += 1
-                self._delivered(copy, outcome.code)
-            else:
-                self._counters.reply_refused += 1
-                self._bury(copy, Refused(f"reply refused: {error}", outcome.code))
-            self.pump()
-            if self.stopped:
-                self._note_idle()
-
-        self._replies.accept(outcome.reply, copy.delivery.event, ended)
+    def _replied(self, copy: Copy, code: int, error: EventError | None) -> None:
+        """The reply is durable, or refused for good."""
+        self._ending -= 1
+        if error is None:
+            self._counters.replied += 1
+            self._delivered(copy, code)
+        else:
+            self._counters.reply_refused += 1
+            self._bury(copy, Refused(f"reply refused: {error}", code))
+        self.pump()
+        if self.stopped:
+            self._note_idle()
 
     def _retry(self, copy: Copy, outcome: Retry) -> None:
         counters = self._counters
@@ -162,26 +163,26 @@ class Attempts:
             counters.refused += 1
         counters.failed("refused" if isinstance(outcome, Refused) else "spent", outcome.code, outcome.why)
         self._ending += 1
-
-        def done(where: str) -> None:
-            self._ending -= 1
-            if where == "sink":
-                counters.dead_lettered += 1
-            else:
-                counters.stored_dead_letters += 1
-            self._facts.dead_lettered(copy, outcome, where)
-            self._finish(copy)
-            self.pump()
-            if self.stopped:
-                self._note_idle()
-
         self._letters.bury(
             copy.delivery.event,
             address=(copy.sink or self.sink).address,
             outcome=outcome,
             attempts=copy.attempt,
-            done=done,
+            done=partial(self._buried, copy, outcome),
         )
+
+    def _buried(self, copy: Copy, outcome: Retry | Refused, where: str) -> None:
+        """The dead letter is durable."""
+        self._ending -= 1
+        if where == "sink":
+            self._counters.dead_lettered += 1
+        else:
+            self._counters.stored_dead_letters += 1
+        self._facts.dead_lettered(copy, outcome, where)
+        self._finish(copy)
+        self.pump()
+        if self.stopped:
+            self._note_idle()
 
     # ── other settings, and leaving ──────────────────────────────────────────────────────────
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 
 from mesh_gateway.delivery.attempts import Attempts
 from mesh_gateway.delivery.counters import TriggerCounters
@@ -186,14 +187,13 @@ class Trigger:
         if self._held.window.ordered and copy.lies_parked:
             self._leave_parked(copy)
             return
-
-        def finish(delivery: Delivery) -> None:
-            self._finish(copy)
-            if self._held.leaving:
-                self._attempts.pump()  # the next of its key
-
         event = marked(copy.delivery.event, copy.attempt, self._now() + wait)
-        self.parking.park(Copy(copy.delivery, finish, copy.size), event)
+        self.parking.park(Copy(copy.delivery, partial(self._retry_is_parked, copy), copy.size), event)
+
+    def _retry_is_parked(self, copy: Copy, _: Delivery) -> None:
+        self._finish(copy)
+        if self._held.leaving:
+            self._attempts.pump()  # the next of its key
 
     def _due(self, copy: Copy) -> None:
         self._held.lanes.resume(copy)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -153,14 +154,14 @@ class Writer:
 
 def ended(ending: asyncio.Future[T]) -> Callable[[T, TransportError | None], None]:
     """A job's `done` that ends a future; a future nobody awaits any more is left alone."""
+    return partial(_ended, ending)
 
-    def done(result: T, error: TransportError | None) -> None:
-        if error is None:
-            _fulfil(ending, result)
-        else:
-            _refuse(ending, error)
 
-    return done
+def _ended(ending: asyncio.Future[T], result: T, error: TransportError | None) -> None:
+    if error is None:
+        _fulfil(ending, result)
+    else:
+        _refuse(ending, error)
 
 
 def _end(jobs: Sequence[Job]) -> None:
