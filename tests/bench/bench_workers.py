@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from tests.bench import events, noise, processes
 from tests.bench.bench_end_to_end import SECONDS, WARM_SECONDS
+from tests.bench.load import CONNECTIONS
 from tests.bench.processes import Gateway
 from tests.bench.rows import Row, Sample
 from tests.bench.sitting import Sitting
@@ -59,13 +60,20 @@ def _once() -> list[Sample]:
 
 
 def _measured(workers: int) -> Measured:
+    # As many connections for each worker as one by itself has: with half of them its batches would be half as large, and which
+    # worker gets how many of few is chance.
+    connections = CONNECTIONS * workers
     with processes.sink(core=None) as (port, sink):
         text = processes.documents(1, port, EMBEDDED)
         with Gateway(text, "--workers", str(workers), core=None) as gateway:
-            warm = processes.load(gateway.ingress, events.binary(), WARM_SECONDS, core=None)
+            warm = processes.load(
+                gateway.ingress, events.binary(), WARM_SECONDS, core=None, connections=connections
+            )
             processes.arrived(port, warm.accepted)
             before = _used(gateway.pid, sink)
-            answered = processes.load(gateway.ingress, events.binary(), SECONDS, core=None)
+            answered = processes.load(
+                gateway.ingress, events.binary(), SECONDS, core=None, connections=connections
+            )
             processes.arrived(port, warm.accepted + answered.accepted)
             after = _used(gateway.pid, sink)
     costs = {pid: (after[pid] - before[pid]) / answered.accepted * 1e6 for pid in before}

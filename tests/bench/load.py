@@ -1,9 +1,9 @@
 """The other side of a benchmark, as a process of its own: a producer and a subscriber, as cheap as Python can be.
 
-    python -m tests.bench.load client PORT SECONDS REQUEST [--ca FILE]
+    python -m tests.bench.load client PORT SECONDS REQUEST [--connections N] [--ca FILE]
     python -m tests.bench.load sink PORT [--certificate FILE KEY] [--refuse-every N]
 
-The client sends the bytes in the file REQUEST on `CONNECTIONS` connections, again with every answer, and prints what became
+The client sends the bytes in the file REQUEST on N connections, again with every answer, and prints what became
 of it as JSON. The sink accepts every POST, but for one in N, which it answers with 503.
 """
 
@@ -107,7 +107,7 @@ async def _client(asked: argparse.Namespace) -> None:
     tls = ssl.create_default_context(cafile=asked.ca) if asked.ca else None
     began, cpu = time.monotonic(), time.process_time()
     Client.until = began + asked.seconds
-    for _ in range(CONNECTIONS):
+    for _ in range(asked.connections):
         await loop.create_connection(Client, "127.0.0.1", asked.port, ssl=tls)
     await Client.finished
     found = {"accepted": Client.accepted, "refused": Client.refused}
@@ -130,6 +130,7 @@ def _asked() -> argparse.Namespace:
     client.add_argument("port", type=int)
     client.add_argument("seconds", type=float)
     client.add_argument("request")
+    client.add_argument("--connections", type=int, default=CONNECTIONS)
     client.add_argument("--ca")
     sink = modes.add_parser("sink")
     sink.add_argument("port", type=int)

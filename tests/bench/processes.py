@@ -25,6 +25,7 @@ import trustme
 
 from mesh_gateway.testing.ports import free_port
 from tests.bench import noise
+from tests.bench.load import CONNECTIONS
 from tests.transports import BACKINGS, ON_MAIN, SERVICES, Backing
 
 ROOT = Path(__file__).parents[2]
@@ -157,9 +158,10 @@ def load(
     seconds: float,
     certificates: Certificates | None = None,
     core: int | None = OTHERS,
+    connections: int = CONNECTIONS,
 ) -> Answered:
     """Send all that is taken for so long."""
-    with producing(port, request, seconds, certificates, core) as process:
+    with producing(port, request, seconds, certificates, core, connections) as process:
         return answered(process)
 
 
@@ -170,12 +172,14 @@ def producing(
     seconds: float,
     certificates: Certificates | None = None,
     core: int | None = OTHERS,
+    connections: int = CONNECTIONS,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A producer that has begun."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(request)
         file.flush()
         words = ["client", str(port), str(seconds), file.name]
+        words += ["--connections", str(connections)]
         words += ["--ca", str(certificates.ca)] if certificates else []
         command = [*pinned(core), *module("tests.bench.load", *words)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
