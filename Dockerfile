@@ -10,6 +10,7 @@ WORKDIR /src
 COPY requirements/dev.txt requirements/dev.txt
 COPY native native
 COPY mesh_gateway mesh_gateway
+COPY plugins plugins
 # Cython, mypy and setuptools in the locked versions, their hashes checked.
 RUN --mount=type=cache,target=/root/.cache/uv \
     uv build --wheel --build-constraints requirements/dev.txt --require-hashes --out-dir /opt/wheels native

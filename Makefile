@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 NATIVE := .venv/.native
 COMPILED := $(wildcard mesh_gateway/*.py) $(shell find mesh_gateway/broker mesh_gateway/delivery mesh_gateway/filters mesh_gateway/ingress \
-  mesh_gateway/transport mesh_gateway/wire -name '*.py')
+  mesh_gateway/transport mesh_gateway/wire -name '*.py') $(wildcard plugins/*/mesh_gateway_*/*.py)
 
 .PHONY: help services setup check format test test-alone test-on-servers test-python test-faults bench demo lock clean docs
 

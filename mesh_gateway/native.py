@@ -101,7 +101,8 @@ def chosen(environment: Mapping[str, str]) -> Parts:
 
 def _with_compiled(parts: Parts, folder: Path) -> Parts:
     try:
-        return replace(parts, compiled=libraries(folder))
+        usable = libraries(folder)
+        return replace(parts, compiled=usable.found, why_not_compiled="; ".join(usable.left_out))
     except Unusable as error:
         return replace(parts, why_not_compiled=str(error))
 

@@ -15,15 +15,22 @@ from mypyc.build import mypycify
 from setuptools import Extension, setup
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 PACKAGE = "mesh_gateway_native"
-GATEWAY = HERE.parent / "mesh_gateway"
+GATEWAY = "mesh_gateway"
+PLUGINS = {f"mesh_gateway_{name}": ROOT / "plugins" / name for name in ("kafka", "rabbitmq", "sqs")}
+HOMES = {GATEWAY: ROOT, **PLUGINS}
+"""Where the package lies that a module belongs to."""
+
 FLOORS = ("attributes.py", "errors.py", "event.py", "native.py", *(
     f"{floor}/**/*.py" for floor in ("broker", "delivery", "filters", "ingress", "transport", "wire")
 ))  # fmt: skip
-"""What the compiled modules import lies in these."""
+"""What the compiled modules of the gateway import lies in these."""
 
 NAMES = (HERE / "compiled.txt").read_text().split()
-SOURCES = {name: HERE.parent.joinpath(*name.split(".")).with_suffix(".py") for name in NAMES}
+SOURCES = {
+    name: HOMES[name.partition(".")[0]].joinpath(*name.split(".")).with_suffix(".py") for name in NAMES
+}
 
 
 def cython(name: str, *shared: str) -> Extension:
@@ -44,22 +51,30 @@ def compiled() -> list[Extension]:
     return extensions
 
 
-def write_contents() -> None:
-    """Beside the libraries: which there are, and of what they were made and with what."""
-    files = [file for floor in FLOORS for file in sorted(GATEWAY.glob(floor))]
-    contents = {
-        "libraries": NAMES,
+def made_of(package: str) -> dict[str, object]:
+    """The libraries of a package, and what they were made of and with."""
+    folder = HOMES[package] / package
+    files = [
+        file for glob in (FLOORS if package == GATEWAY else ["*.py"]) for file in sorted(folder.glob(glob))
+    ]
+    return {
+        "libraries": [name for name in NAMES if name.startswith(f"{package}.")],
         "sources": {
-            str(file.relative_to(GATEWAY)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files
+            str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files
         },
     }
+
+
+def write_contents() -> None:
+    """Beside the libraries: which there are, and for which sources."""
     folder = HERE / PACKAGE / "compiled"
     folder.mkdir(exist_ok=True)
+    contents = {package: made_of(package) for package in HOMES}
     (folder / "contents.json").write_text(json.dumps(contents, indent=1))
 
 
 os.chdir(HERE)
-os.environ["MYPYPATH"] = str(HERE.parent)
+os.environ["MYPYPATH"] = os.pathsep.join(map(str, HOMES.values()))
 write_contents()
 setup(
     ext_modules=[

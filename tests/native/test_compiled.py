@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mesh_gateway import native
-from mesh_gateway.compiled import CONTENTS, PACKAGE, Finder, Unusable, libraries
+from mesh_gateway.compiled import CONTENTS, PACKAGE, Finder, Libraries, Unusable, home, libraries
 
 NAMES = (PACKAGE.parent / "native" / "compiled.txt").read_text().split()
 
@@ -22,29 +22,51 @@ needed = pytest.mark.skipif(not native.PARTS.compiled, reason=str(native.PARTS))
 
 
 LIBRARY = f"mesh_gateway/one{EXTENSION_SUFFIXES[0]}"
+OF_PLUGIN = f"mesh_gateway_kafka/one{EXTENSION_SUFFIXES[0]}"
+
+
+class Packages(dict[str, Path]):
+    """Where packages are installed, each with one module that is compiled, and one that it imports."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        for name in ("mesh_gateway", "mesh_gateway_kafka"):
+            where = self[name] = folder / name
+            where.mkdir()
+            (where / "one.py").write_text("ONE = 1\n")
+            (where / "two.py").write_text("TWO = 2\n")
+
+    def made(self, name: str) -> dict[str, object]:
+        """What a wheel says of a package that it was made from."""
+        digests = {
+            file: hashlib.sha256((self[name] / file).read_bytes()).hexdigest()
+            for file in ("one.py", "two.py")
+        }
+        return {"libraries": [f"{name}.one"], "sources": digests}
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """A package with one module that is compiled, and one that it imports."""
-    home = tmp_path / "mesh_gateway"
-    home.mkdir()
-    (home / "one.py").write_text("ONE = 1\n")
-    (home / "two.py").write_text("TWO = 2\n")
-    return home
+def packages(tmp_path: Path) -> Packages:
+    return Packages(tmp_path)
 
 
 @pytest.fixture
-def folder(tmp_path: Path, package: Path) -> Path:
-    """What a wheel holds that was made from it."""
+def folder(tmp_path: Path, packages: Packages) -> Path:
+    """What a wheel holds that was made from them."""
     made = tmp_path / "compiled"
-    (made / LIBRARY).parent.mkdir(parents=True)
-    (made / LIBRARY).touch()
-    digests = {
-        name: hashlib.sha256((package / name).read_bytes()).hexdigest() for name in ("one.py", "two.py")
-    }
-    (made / CONTENTS).write_text(json.dumps({"libraries": ["mesh_gateway.one"], "sources": digests}))
+    for library in (LIBRARY, OF_PLUGIN):
+        (made / library).parent.mkdir(parents=True)
+        (made / library).touch()
+    (made / CONTENTS).write_text(json.dumps({name: packages.made(name) for name in packages}))
     return made
+
+
+def source(name: str) -> ast.Module:
+    """The module of this name, read from its source."""
+    package, _, module = name.partition(".")
+    where = home(package)
+    assert where is not None
+    return ast.parse(where.joinpath(*module.split(".")).with_suffix(".py").read_text())
 
 
 def loaded_from(environment: dict[str, str]) -> str:
@@ -68,53 +90,83 @@ def test_the_environment_turns_them_off_with_all_native_parts():
 
 
 @needed
-def test_libraries_made_from_these_sources_are_found(folder: Path, package: Path):
-    assert libraries(folder, package) == {"mesh_gateway.one": folder / LIBRARY}
+def test_libraries_made_from_these_sources_are_found(folder: Path, packages: Packages):
+    found = libraries(folder, packages.get)
+
+    assert found.found == {"mesh_gateway.one": folder / LIBRARY, "mesh_gateway_kafka.one": folder / OF_PLUGIN}
+    assert not found.left_out
+
+
+@needed
+def test_a_plugin_that_is_not_installed_has_none_and_is_not_missed(folder: Path, packages: Packages):
+    del packages["mesh_gateway_kafka"]
+
+    assert libraries(folder, packages.get) == Libraries({"mesh_gateway.one": folder / LIBRARY})
+
+
+@needed
+@pytest.mark.parametrize("name", ["one.py", "two.py"])
+def test_a_plugin_whose_source_was_changed_leaves_its_own_unused_and_says_so(
+    folder: Path, packages: Packages, name: str
+):
+    (packages["mesh_gateway_kafka"] / name).write_text("ONE = 3\n")
+
+    found = libraries(folder, packages.get)
+    assert found.found == {"mesh_gateway.one": folder / LIBRARY}
+    [why] = found.left_out
+    assert (
+        why == f"of mesh_gateway_kafka: they were made with another {name}: install mesh-gateway-native anew"
+    )
 
 
 @pytest.mark.parametrize("name", ["one.py", "two.py"])
 @pytest.mark.parametrize("now", ["ONE = 3\n", "ONE = 1\n\n"])
-def test_a_source_that_was_changed_makes_all_of_them_unused(folder: Path, package: Path, name: str, now: str):
-    (package / name).write_text(now)
+def test_a_source_of_the_gateway_that_was_changed_makes_all_of_them_unused(
+    folder: Path, packages: Packages, name: str, now: str
+):
+    (packages["mesh_gateway"] / name).write_text(now)
 
     with pytest.raises(
         Unusable, match=f"they were made with another {name}: install mesh-gateway-native anew"
     ):
-        libraries(folder, package)
+        libraries(folder, packages.get)
 
 
-def test_a_source_or_a_library_that_is_missing_makes_all_of_them_unused(folder: Path, package: Path):
+def test_a_source_or_a_library_that_is_missing_makes_all_of_them_unused(folder: Path, packages: Packages):
     (folder / LIBRARY).unlink()
     with pytest.raises(Unusable, match="is missing: install mesh-gateway-native anew"):
-        libraries(folder, package)
+        libraries(folder, packages.get)
 
-    (package / "two.py").unlink()
+    (packages["mesh_gateway"] / "two.py").unlink()
     with pytest.raises(Unusable, match=r"two\.py is missing"):
-        libraries(folder, package)
+        libraries(folder, packages.get)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", '{"sources": {', "[]", "{}", '{"sources": [], "libraries": []}', '{"sources": {}, "libraries": 1}'],
-)
-def test_contents_that_nobody_wrote_make_all_of_them_unused(folder: Path, package: Path, text: str):
+    [
+        "", '{"mesh_gateway": {', "[]", "{}", '{"mesh_gateway": []}', '{"mesh_gateway": {"sources": [], "libraries": []}}',
+        '{"mesh_gateway": {"sources": {}, "libraries": 1}}', '{"sources": {}, "libraries": []}',
+    ],
+)  # fmt: skip
+def test_contents_that_nobody_wrote_make_all_of_them_unused(folder: Path, packages: Packages, text: str):
     (folder / CONTENTS).write_text(text)
 
     with pytest.raises(Unusable, match="cannot be read"):
-        libraries(folder, package)
+        libraries(folder, packages.get)
 
 
 def test_what_cannot_be_loaded_at_all_makes_all_of_them_unused(
-    folder: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, packages: Packages, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setitem(sys.modules, "mesh_gateway_native.datapath__mypyc", None)
 
     with pytest.raises(Unusable, match="cannot be read"):
-        libraries(folder, package)
+        libraries(folder, packages.get)
 
 
 def test_a_wheel_without_any_is_as_good_as_before(tmp_path: Path):
-    assert libraries(tmp_path / "compiled") == {}
+    assert libraries(tmp_path / "compiled") == Libraries()
 
 
 def test_who_asks_is_told_why_they_are_not_used():
@@ -135,7 +187,7 @@ def test_the_finder_gives_these_modules_and_leaves_others_alone(folder: Path):
 @pytest.mark.parametrize("name", NAMES)
 def test_no_compiled_module_has_a_function_within_a_function(name: str):
     """Those of mypyc hold themselves: each call leaves a cycle, with all that it refers to, until the collector comes by."""
-    tree = ast.parse(PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py").read_text())
+    tree = source(name)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     within = [
         node for outer in functions for node in ast.walk(outer) if node is not outer and node in functions
@@ -147,7 +199,7 @@ def test_no_compiled_module_has_a_function_within_a_function(name: str):
 @pytest.mark.parametrize("name", NAMES)
 def test_no_compiled_module_waits_within_try_or_with(name: str):
     """A coroutine of mypyc that waits there leaves its exception behind as that which the whole thread handles."""
-    tree = ast.parse(PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py").read_text())
+    tree = source(name)
     guards = [node for node in ast.walk(tree) if isinstance(node, ast.Try | ast.TryStar | ast.With)]
     waits = [node for guard in guards for node in ast.walk(guard) if isinstance(node, ast.Await)]
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import time
 from struct import Struct
-from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.record.util import calc_crc32c
 
 from mesh_gateway import native
@@ -99,13 +97,3 @@ class Batch:
         checksum = calc_crc32c(memoryview(raw)[_HEAD.size :])
         _HEAD.pack_into(raw, 0, 0, len(raw) - _AFTER_SIZE, _NO_EPOCH, _MAGIC, checksum)
         return raw
-
-
-class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no types
-    """Whose batches are written by the native part where that is possible."""
-
-    def create_batch(self) -> Any:
-        """An empty batch."""
-        if natively(self._compression_type or "none"):
-            return Batch(self._message_accumulator._batch_size)
-        return super().create_batch()

@@ -16,16 +16,15 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, errors
 from aiokafka.partitioner import murmur2
 
-from mesh_gateway.errors import ConnectionLost, EventError, EventTooLarge, PublishError, TransportError
+from mesh_gateway.errors import ConnectionLost, EventError, PublishError, TransportError
 from mesh_gateway.event import Event
 from mesh_gateway_kafka import faults
-from mesh_gateway_kafka.batches import Producer, natively
+from mesh_gateway_kafka.batches import natively
 from mesh_gateway_kafka.connection import Connection
 from mesh_gateway_kafka.ending import IN_ORDER, LOST, abandon_producer, stop_producer
-from mesh_gateway_kafka.records import Record, encode, encode_natively
-
-BATCH_OVERHEAD = 70
-"""Bytes of a record batch beside its records (61), rounded up."""
+from mesh_gateway_kafka.producer import Producer
+from mesh_gateway_kafka.records import encode, encode_natively
+from mesh_gateway_kafka.shares import Share, shares
 
 KEYS = 4096
 """Keys whose partition hash is remembered: murmur2 in Python costs 5 µs for a key of 20 bytes."""
@@ -116,13 +115,13 @@ class Publisher:
         pending = set(range(len(events)))
         try:
             async with asyncio.timeout(self._deadline):
-                shares = await self._shares(producer, topic, events, limit, verdict, pending)
-                if len(shares) == 1:
-                    [(partition, share)] = shares.items()
+                found = await self._shares(producer, topic, events, limit, verdict, pending)
+                if len(found) == 1:
+                    [(partition, share)] = found.items()
                     await self._send(producer, topic, partition, share, verdict, pending)
                 else:
                     async with asyncio.TaskGroup() as tasks:
-                        for partition, share in shares.items():
+                        for partition, share in found.items():
                             tasks.create_task(self._send(producer, topic, partition, share, verdict, pending))
         except TimeoutError:
             why = ConnectionLost(f"Kafka has not confirmed within {self._deadline:g} s", retry_after=1)
@@ -155,7 +154,7 @@ class Publisher:
         limit: int,
         verdict: Verdict,
         pending: set[int],
-    ) -> dict[int, list[tuple[int, Record]]]:
+    ) -> dict[int, Share]:
         """Records by partition: of a key always the same one, without a key one that changes with every publish."""
         try:
             if producer.client.cluster.partitions_for_topic(topic) is None:
@@ -163,23 +162,16 @@ class Publisher:
             partitions = len(await producer.partitions_for(topic))
         except errors.KafkaError as error:
             raise faults.meant(error, f"publish to topic {topic}") from error
-        anywhere = next(self._turn) % partitions
-        shares: dict[int, list[tuple[int, Record]]] = {}
-        for index, event in enumerate(events):
-            record = self._encode(event)
-            if record.size + BATCH_OVERHEAD > limit:
-                pending.discard(index)
-                verdict.refused[index] = EventTooLarge(
-                    f"the event makes a Kafka record of {record.size} bytes, the limit here is {limit} (maxRecordBytes)"
-                )
-                continue
-            partition = anywhere if record.key is None else self._hash(record.key) % partitions
-            share = shares.get(partition)
-            if share is None:
-                shares[partition] = [(index, record)]
-            else:
-                share.append((index, record))
-        return shares
+        found, refused = shares(
+            events,
+            self._encode,
+            limit=limit,
+            anywhere=next(self._turn) % partitions,
+            place=lambda key: self._hash(key) % partitions,
+        )
+        verdict.refused |= refused
+        pending.difference_update(refused)
+        return found
 
     def _hash(self, key: bytes) -> int:
         """Kafka's own hash, so that a key lies where Java's and Knative's producers put it."""
@@ -195,7 +187,7 @@ class Publisher:
         producer: AIOKafkaProducer,
         topic: str,
         partition: int,
-        share: list[tuple[int, Record]],
+        share: Share,
         verdict: Verdict,
         pending: set[int],
     ) -> None:
@@ -215,7 +207,7 @@ class Publisher:
         producer: AIOKafkaProducer,
         topic: str,
         partition: int,
-        share: list[tuple[int, Record]],
+        share: Share,
         verdict: Verdict,
         pending: set[int],
     ) -> None:

@@ -88,7 +88,7 @@ def event_of(record: Any) -> Event:
     return Event(attributes, record.value, None, None if passed is None else beside.headers(passed))
 
 
-def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:
+def decode(value: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> Event:
     """The event of a record. Raises `InvalidEvent` when it is none.
 
     Of a header that stands twice the last counts, as in Knative's reader.
@@ -98,9 +98,9 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:
     try:
         for name, text in headers:
             if attribute := _attributes.get(name):
-                attributes[attribute] = text.decode()
+                attributes[attribute] = _text(name, text)
             elif name[:3] == "ce_":
-                attributes[_attribute(name)] = text.decode()
+                attributes[_attribute(name)] = _text(name, text)
             elif name == CONTENT_TYPE:
                 content_type = text
             elif name == KINDS:
@@ -109,8 +109,6 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:
                 passed = beside.headers(text or b"")
     except UnicodeDecodeError:
         raise InvalidEvent(f"the header {name} is not UTF-8") from None
-    except AttributeError:
-        raise InvalidEvent(f"the header {name} has no value") from None
     if content_type is not None and content_type[:23].lower() == STRUCTURED:
         return _structured(value, passed)
     if "specversion" not in attributes:
@@ -125,6 +123,12 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> Event:
     if faults:
         raise InvalidEvent(faults)
     return Event(attributes, value, kinds, passed)
+
+
+def _text(name: str, value: bytes | None) -> str:
+    if value is None:
+        raise InvalidEvent(f"the header {name} has no value")
+    return value.decode()
 
 
 def _structured(value: bytes | None, passed: dict[str, str] | None) -> Event:

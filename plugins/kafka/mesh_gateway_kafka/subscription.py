@@ -16,17 +16,16 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
-from mesh_gateway.errors import ConnectionLost, InvalidEvent, TransportError, Unsupported
+from mesh_gateway.errors import ConnectionLost, TransportError, Unsupported
 from mesh_gateway.event import Event
 from mesh_gateway.transport.contract import Delivery
 from mesh_gateway.wire.unreadable import wrapped
 from mesh_gateway_kafka import faults, lenient
 from mesh_gateway_kafka.connection import Connection
+from mesh_gateway_kafka.deliveries import Broken, deliveries
 from mesh_gateway_kafka.ending import IN_ORDER, LOST, stop_consumer
 from mesh_gateway_kafka.partitions import Partitions
-from mesh_gateway_kafka.records import event_of
 from mesh_gateway_kafka.watch import Watch
-from mesh_gateway_kafka.watermark import Watermark
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +48,6 @@ STUCK_SECONDS = 30.0
 UNREADABLE_LIMIT = 1000
 """Records that wait for the dead-letter topic before nothing more is received."""
 
-Token = tuple[Watermark, int]
 Offsets = dict[TopicPartition, int]
 
 
@@ -84,7 +82,7 @@ class KafkaSubscription:
         """How the group knew us, once closed."""
         self._fetched: dict[TopicPartition, Sequence[Any]] = {}
         self._returned: deque[Delivery] = deque()
-        self._broken: deque[tuple[Token, str, Any, str]] = deque()
+        self._broken: deque[Broken] = deque()
         self._dirty = asyncio.Event()
         self._committing = asyncio.Lock()
         self._upkeep: asyncio.Task[None] | None = None
@@ -190,33 +188,14 @@ class KafkaSubscription:
     def _hand_out(self, limit: int) -> list[Delivery]:
         found: list[Delivery] = []
         fetched, self._fetched = self._fetched, {}
+        broken: list[Broken] = []
         for partition, records in fetched.items():
             watermark = self.partitions.watermarks.get(partition)
-            if watermark is None:
-                continue
-            number = partition.partition
-            hand_out = watermark.hand_out
-            for record in records:
-                offset = record.offset
-                if not hand_out(offset):
-                    continue
-                try:
-                    event = event_of(record)
-                except InvalidEvent as error:
-                    self._broken.append(((watermark, offset), f"{number}:{offset}", record, str(error)))
-                    self._dirty.set()
-                    continue
-                key = event.attributes.get("partitionkey")
-                found.append(
-                    Delivery(
-                        event,
-                        (watermark, offset),
-                        f"{number}:{offset}",
-                        str(number) if key is None else key,
-                        None,
-                        record.timestamp / 1000,
-                    )
-                )
+            if watermark is not None:
+                found += deliveries(records, partition.partition, watermark, broken)
+        if broken:
+            self._broken += broken
+            self._dirty.set()
         if len(found) > limit:  # left from a receive with a larger limit that was cancelled
             self._returned.extendleft(reversed(found[limit:]))
             del found[limit:]

@@ -10,8 +10,9 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from hypothesis import given
 from hypothesis import strategies as st
 from mesh_gateway_kafka import batches
-from mesh_gateway_kafka.batches import Batch, Producer, natively
+from mesh_gateway_kafka.batches import Batch, natively
 from mesh_gateway_kafka.connection import Connection
+from mesh_gateway_kafka.producer import Producer
 from mesh_gateway_kafka.publisher import producer_settings
 from mesh_gateway_kafka.records import encode, encode_natively, event_of
 
