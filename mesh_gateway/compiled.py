@@ -8,6 +8,7 @@ wheel is made anew. Those of a plugin go with its own sources, and with the gate
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
@@ -78,7 +79,7 @@ def libraries(folder: Path, home: Callable[[str], Path | None] = home) -> Librar
 
 
 def _of(made: Mapping[str, Any], where: Path, folder: Path) -> dict[str, Path]:
-    """The libraries of one package. Raises `Unusable` when its sources are others, `FileNotFoundError` when one is missing."""
+    """The libraries of one package. Raises `Unusable` when its sources are others, `FileNotFoundError` when a library is missing."""
     import hashlib
 
     for path, digest in made["sources"].items():
@@ -87,7 +88,13 @@ def _of(made: Mapping[str, Any], where: Path, folder: Path) -> dict[str, Path]:
             raise Unusable(f"{source} is missing: {ANEW}")
         if hashlib.sha256(source.read_bytes()).hexdigest() != digest:
             raise Unusable(f"they were made with another {path}: {ANEW}")
-    return {name: _library(folder, name) for name in made["libraries"]}
+    found = {name: _library(folder, name) for name in made["libraries"]}
+    for name, library in found.items():
+        loaded = sys.modules.get(name)
+        if loaded is not None and loaded.__file__ != str(library):
+            # Compiled modules would have a second copy of it, and not know the first one's classes.
+            raise Unusable(f"{name} was imported before {GATEWAY}")
+    return found
 
 
 def _library(folder: Path, name: str) -> Path:

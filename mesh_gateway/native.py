@@ -58,10 +58,11 @@ class Parts:
 
     @property
     def used(self) -> str | None:
-        """What is used, for who looks at a gateway: the version, and why its compiled modules are not."""
+        """What is used, for who looks at a gateway: the version, and why compiled modules are not, all or some."""
         if self.version is None or not self.why_not_compiled:
             return self.version
-        return f"{self.version} without compiled modules: {self.why_not_compiled}"
+        left_out = "some compiled modules" if self.compiled else "compiled modules"
+        return f"{self.version} without {left_out}: {self.why_not_compiled}"
 
 
 def chosen(environment: Mapping[str, str]) -> Parts:

@@ -1,6 +1,6 @@
 """Builds the parts written in Cython, and the modules of the data path as mypyc compiles them (`compiled.txt` names those).
 
-Their sources are the gateway's own, from the checkout that this directory lies in. What the wheel holds of each is a
+Their sources are the gateway's and its plugins' own, from the checkout that this directory lies in. What the wheel holds of each is a
 library, and beside them the digests of all sources that they know types of: `mesh_gateway.compiled` uses them beside those only.
 """
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -119,6 +120,21 @@ def test_a_plugin_whose_source_was_changed_leaves_its_own_unused_and_says_so(
     )
 
 
+@needed
+def test_a_plugin_that_was_imported_before_the_gateway_leaves_its_own_unused(
+    folder: Path, packages: Packages, monkeypatch: pytest.MonkeyPatch
+):
+    before = ModuleType("mesh_gateway_kafka.one")
+    before.__file__ = str(packages["mesh_gateway_kafka"] / "one.py")
+    monkeypatch.setitem(sys.modules, "mesh_gateway_kafka.one", before)
+
+    found = libraries(folder, packages.get)
+    assert found.found == {"mesh_gateway.one": folder / LIBRARY}
+    assert found.left_out == [
+        "of mesh_gateway_kafka: mesh_gateway_kafka.one was imported before mesh_gateway"
+    ]
+
+
 @pytest.mark.parametrize("name", ["one.py", "two.py"])
 @pytest.mark.parametrize("now", ["ONE = 3\n", "ONE = 1\n\n"])
 def test_a_source_of_the_gateway_that_was_changed_makes_all_of_them_unused(
@@ -173,6 +189,11 @@ def test_who_asks_is_told_why_they_are_not_used():
     parts = native.Parts(version="9.9", why_not_compiled="a source has changed")
 
     assert str(parts) == "native parts 9.9 without compiled modules: a source has changed"
+
+    some = native.Parts(
+        version="9.9", compiled={"mesh_gateway.one": Path("one.so")}, why_not_compiled="of a plugin: so"
+    )
+    assert some.used == "9.9 without some compiled modules: of a plugin: so"
 
 
 def test_the_finder_gives_these_modules_and_leaves_others_alone(folder: Path):

@@ -23,7 +23,9 @@ def shares(
     anywhere: int,
     place: Callable[[bytes], int],
 ) -> tuple[dict[int, Share], dict[int, EventError]]:
-    """By partition, of a key the one that `place` names, else `anywhere`; and by index what makes a record of more than `limit` bytes."""
+    """Records by partition, which is `place(key)`, or `anywhere` without a key. And by index, why an event is refused whose
+    record has no room in a batch of `limit` bytes.
+    """
     found: dict[int, Share] = {}
     refused: dict[int, EventError] = {}
     for index, event in enumerate(events):
