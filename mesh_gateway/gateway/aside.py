@@ -64,4 +64,4 @@ def _considerate() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(switch)
-        gc.set_threshold(*gc.get_threshold()[:2], thresholds[2])  # the others may have been set meanwhile
+        gc.set_threshold(*thresholds)

@@ -51,10 +51,6 @@ CONNECT_PATIENCE = 2.0
 """Seconds for the transports before `ready` is said without them: longer than opening a large
 embedded store, shorter than anybody waits for a first line."""
 
-YOUNG = 10_000
-"""Objects more than before, after which the collector looks at the young ones: of a full window that many are alive. By
-default it is 700, and copies on their way, which no cycle holds, are looked at again and again: 2 % of the whole."""
-
 Announce = Callable[[dict[str, Any]], None]
 
 
@@ -213,7 +209,6 @@ class GatewayProcess:
         # What was made so far lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(YOUNG)
         links = self._mesh.parts.links.values()
         self._announce(
             {

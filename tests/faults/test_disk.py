@@ -89,6 +89,10 @@ async def test_a_sync_that_fails_ends_the_process_and_nothing_acknowledged_is_lo
     counts(4, syncs_that_failed=len(failed), events=len(ends.acknowledged))
 
 
+MOST_ANSWERS = 2_000
+"""Several times as many as the first sixty writes take, however few events go together."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 30, 60])
 async def test_a_disk_that_is_full_refuses_events_and_takes_them_again_when_it_has_room(
@@ -99,6 +103,8 @@ async def test_a_disk_that_is_full_refuses_events_and_takes_them_again_when_it_h
     async with working(tmp_path) as (gateway, ends):
         async with injected(gateway.pid, "pwrite64", f"error=ENOSPC:when={n}+"):
             await ends.send(gateway)
+            while ends.answers[-1] == 202 and len(ends.answers) < MOST_ANSWERS:
+                await ends.send(gateway)  # how many writes that takes is the group commit's to say
             assert set(ends.answers) <= {202, 503, 507}
             assert ends.answers[-1] in (503, 507)
             assert gateway.runs
