@@ -23,6 +23,10 @@ CONTENTS = "contents.json"
 """In the wheel, for each package: `libraries`, the full names of its modules, and `sources`, the SHA-256 of each of its files
 that they depend on, by the path in it."""
 
+BEFORE = frozenset(sys.modules)
+"""Modules that were imported before the gateway. Compiled ones would have a second copy of such a one, and not know the first
+one's classes."""
+
 ANEW = "install mesh-gateway-native anew"
 
 
@@ -88,13 +92,9 @@ def _of(made: Mapping[str, Any], where: Path, folder: Path) -> dict[str, Path]:
             raise Unusable(f"{source} is missing: {ANEW}")
         if hashlib.sha256(source.read_bytes()).hexdigest() != digest:
             raise Unusable(f"they were made with another {path}: {ANEW}")
-    found = {name: _library(folder, name) for name in made["libraries"]}
-    for name, library in found.items():
-        loaded = sys.modules.get(name)
-        if loaded is not None and loaded.__file__ != str(library):
-            # Compiled modules would have a second copy of it, and not know the first one's classes.
-            raise Unusable(f"{name} was imported before {GATEWAY}")
-    return found
+    if before := BEFORE.intersection(made["libraries"]):
+        raise Unusable(f"{min(before)} was imported before {GATEWAY}")
+    return {name: _library(folder, name) for name in made["libraries"]}
 
 
 def _library(folder: Path, name: str) -> Path:

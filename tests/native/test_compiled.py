@@ -10,11 +10,10 @@ import subprocess
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from mesh_gateway import native
+from mesh_gateway import compiled, native
 from mesh_gateway.compiled import CONTENTS, PACKAGE, Finder, Libraries, Unusable, home, libraries
 
 NAMES = (PACKAGE.parent / "native" / "compiled.txt").read_text().split()
@@ -124,9 +123,7 @@ def test_a_plugin_whose_source_was_changed_leaves_its_own_unused_and_says_so(
 def test_a_plugin_that_was_imported_before_the_gateway_leaves_its_own_unused(
     folder: Path, packages: Packages, monkeypatch: pytest.MonkeyPatch
 ):
-    before = ModuleType("mesh_gateway_kafka.one")
-    before.__file__ = str(packages["mesh_gateway_kafka"] / "one.py")
-    monkeypatch.setitem(sys.modules, "mesh_gateway_kafka.one", before)
+    monkeypatch.setattr(compiled, "BEFORE", compiled.BEFORE | {"mesh_gateway_kafka.one"})
 
     found = libraries(folder, packages.get)
     assert found.found == {"mesh_gateway.one": folder / LIBRARY}
