@@ -11,6 +11,23 @@ cdef enum:
     SPECVERSION = 8
     REQUIRED = 15
 
+# What a byte may be part of, by a table that each part has for itself.
+cdef enum:
+    IN_NAME = 1
+    IN_VALUE = 2
+    IN_TOKEN = 4
+
+
+cdef inline void classify(unsigned char *classes) noexcept:
+    """Write the table."""
+    cdef int c
+    for c in range(0x20, 0x7f):
+        classes[c] |= IN_VALUE
+        if c"a" <= c <= c"z" or is_digit(c):
+            classes[c] |= IN_NAME
+        if is_letter(c) or is_digit(c) or c in b"!#$%&'*+-.^_`|~":
+            classes[c] |= IN_TOKEN
+
 
 cdef inline int which_usual(Bytes name, Py_ssize_t size, Bytes value, Py_ssize_t length) noexcept:
     """Which required attribute it is, 0 for another one, -1 for one that is not usual. The value is of printable ASCII."""
@@ -35,29 +52,29 @@ cdef inline bint is_of_cloudevents(Bytes media_type, Py_ssize_t size) noexcept:
     return size >= 23 and is_lower(media_type, b"application/cloudevents", 23)
 
 
-cdef inline bint is_media_type(Bytes text, Py_ssize_t size, const unsigned char *classes, unsigned char in_token) noexcept:
-    """`type/subtype`, and parameters `; name=value` without quotes; `classes` say which bytes may be in a token."""
-    cdef Py_ssize_t at = token(text, 0, size, classes, in_token)
+cdef inline bint is_media_type(Bytes text, Py_ssize_t size, const unsigned char *classes) noexcept:
+    """`type/subtype`, and parameters `; name=value` without quotes; by the table of `classify`."""
+    cdef Py_ssize_t at = token(text, 0, size, classes)
     if at <= 0 or at == size or text[at] != c"/":
         return False
-    at = token(text, at + 1, size, classes, in_token)
+    at = token(text, at + 1, size, classes)
     while 0 < at < size:
         if text[at] != c";":
             return False
         at += 1
         while at < size and text[at] == c" ":
             at += 1
-        at = token(text, at, size, classes, in_token)
+        at = token(text, at, size, classes)
         if at < 0 or at == size or text[at] != c"=":
             return False
-        at = token(text, at + 1, size, classes, in_token)
+        at = token(text, at + 1, size, classes)
     return at == size
 
 
-cdef inline Py_ssize_t token(Bytes text, Py_ssize_t at, Py_ssize_t size, const unsigned char *classes, unsigned char in_token) noexcept:
+cdef inline Py_ssize_t token(Bytes text, Py_ssize_t at, Py_ssize_t size, const unsigned char *classes) noexcept:
     """Where the token ends that begins here; -1 when there is none."""
     cdef Py_ssize_t begin = at
-    while at < size and classes[text[at]] & in_token:
+    while at < size and classes[text[at]] & IN_TOKEN:
         at += 1
     return at if at > begin else -1
 

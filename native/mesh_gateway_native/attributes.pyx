@@ -8,32 +8,12 @@ Generated tests compare the two.
 
 from cpython.dict cimport PyDict_CheckExact, PyDict_Next
 from cpython.ref cimport PyObject
-from cpython.unicode cimport PyUnicode_CheckExact
 from libc.string cimport memcmp
 
-from mesh_gateway_native.text cimport Bytes, PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_COMPACT_ASCII, all_of
-
-# What a byte may be part of.
-cdef enum:
-    IN_NAME = 1
-    IN_VALUE = 2
-    IN_TOKEN = 4
+from mesh_gateway_native.text cimport Bytes, PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, all_of, is_ascii
 
 cdef unsigned char CLASSES[256]
-
-
-cdef void describe_bytes() noexcept:
-    cdef int c
-    lower_and_digits = b"abcdefghijklmnopqrstuvwxyz0123456789"
-    for c in lower_and_digits:
-        CLASSES[c] |= IN_NAME
-    for c in lower_and_digits + b"ABCDEFGHIJKLMNOPQRSTUVWXYZ!#$%&'*+-.^_`|~":
-        CLASSES[c] |= IN_TOKEN
-    for c in range(0x20, 0x7f):
-        CLASSES[c] |= IN_VALUE
-
-
-describe_bytes()
+classify(CLASSES)
 
 
 def plainly_valid(object attributes, /):
@@ -61,9 +41,5 @@ cdef int which_plain(object name, object value) noexcept:
     if not (size and length and all_of(letters, size, CLASSES, IN_NAME) and all_of(text, length, CLASSES, IN_VALUE)):
         return -1
     if size == 15 and memcmp(letters, b"datacontenttype", 15) == 0:
-        return 0 if is_media_type(text, length, CLASSES, IN_TOKEN) else -1
+        return 0 if is_media_type(text, length, CLASSES) else -1
     return which_usual(letters, size, text, length)
-
-
-cdef bint is_ascii(object text) noexcept:
-    return PyUnicode_CheckExact(text) and PyUnicode_IS_COMPACT_ASCII(text)

@@ -8,11 +8,10 @@ written in Python. What it writes are the bytes of `delivery.http.HttpSink.reque
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_CheckExact, PyDict_Next
 from cpython.ref cimport PyObject
-from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdio cimport snprintf
 from libc.string cimport memcmp, memcpy
 
-from mesh_gateway_native.text cimport Bytes, PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_IS_COMPACT_ASCII
+from mesh_gateway_native.text cimport Bytes, PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, is_ascii
 
 # What a byte may be part of.
 cdef enum:
@@ -111,10 +110,6 @@ cdef unsigned char *write(unsigned char *at, object lines, Kind kind, str skippe
 cdef unsigned char *put(unsigned char *at, const char *text, Py_ssize_t size) noexcept:
     memcpy(at, text, size)
     return at + size
-
-
-cdef bint is_ascii(object text) noexcept:
-    return PyUnicode_CheckExact(text) and PyUnicode_IS_COMPACT_ASCII(text)
 
 
 cdef bint is_type(object name) noexcept:

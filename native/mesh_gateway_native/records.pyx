@@ -16,18 +16,13 @@ from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.string cimport memcmp, memcpy, memset
 
-from mesh_gateway_native.attributes cimport REQUIRED, is_media_type, is_of_cloudevents, which_usual
+from mesh_gateway_native.attributes cimport IN_NAME, IN_VALUE, REQUIRED, classify, is_media_type, is_of_cloudevents, which_usual
 from mesh_gateway_native.text cimport REMEMBERED, Bytes, all_of, ascii, remembered
 
 ctypedef unsigned long long Bits
 
-# What a byte may be part of.
-cdef enum:
-    IN_NAME = 1
-    IN_VALUE = 2
-    IN_TOKEN = 4
-
 cdef unsigned char CLASSES[256]
+classify(CLASSES)
 
 cdef enum:
     HEADER_SIZE = 61  # of a batch
@@ -37,21 +32,6 @@ cdef enum:
 
 cdef list names = [""] * REMEMBERED
 """Attribute names that came lately."""
-
-
-cdef void describe_bytes() noexcept:
-    cdef int c
-    lower_and_digits = b"abcdefghijklmnopqrstuvwxyz0123456789"
-    upper = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    for c in lower_and_digits:
-        CLASSES[c] |= IN_NAME
-    for c in lower_and_digits + upper + b"!#$%&'*+-.^_`|~":
-        CLASSES[c] |= IN_TOKEN
-    for c in range(0x20, 0x7f):
-        CLASSES[c] |= IN_VALUE
-
-
-describe_bytes()
 
 
 cdef class UsualRecord:
@@ -148,7 +128,7 @@ cdef class Reading:
         if size >= 3 and memcmp(name, b"ce_", 3) == 0:
             return self.attribute(found, name + 3, size - 3, value, length)
         if size == 12 and memcmp(name, b"content-type", 12) == 0:
-            if self.content_type is not None or not is_media_type(value, length, CLASSES, IN_TOKEN) or is_of_cloudevents(value, length):
+            if self.content_type is not None or not is_media_type(value, length, CLASSES) or is_of_cloudevents(value, length):
                 return False
             self.content_type = ascii(value, length)
         elif size == 12 and memcmp(name, b"mesh-headers", 12) == 0:

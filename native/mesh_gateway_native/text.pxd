@@ -1,5 +1,6 @@
 """What parts ask of bytes and text; inlined, so that a part is one file to load."""
 
+from cpython.unicode cimport PyUnicode_CheckExact
 from libc.string cimport memcmp, memcpy
 
 cdef extern from "Python.h":
@@ -35,6 +36,10 @@ cdef inline bint all_of(Bytes text, Py_ssize_t size, const unsigned char *classe
         if not classes[text[i]] & kind:
             return False
     return True
+
+
+cdef inline bint is_ascii(object text) noexcept:
+    return PyUnicode_CheckExact(text) and PyUnicode_IS_COMPACT_ASCII(text)
 
 
 cdef inline str ascii(Bytes text, Py_ssize_t size):
