@@ -48,6 +48,8 @@ class Parts:
     """Of an event, as they stand in a batch; of any event."""
     batch_records: Callable[[list[tuple[bytes | None, bytes | None, bytes]], int], bytearray] | None = None
     """A batch of keys, values and such headers, behind so much room for its own header."""
+    crc32c: Callable[[bytes | bytearray | memoryview], int] | None = None
+    """Kafka's checksum of a batch, by an instruction of the processor; None where it has none."""
     compiled: Mapping[str, Path] = field(default_factory=dict)
     """Our modules of the data path, as libraries. Takes another quarter off an event end to end, and a third off the ingress
     and the delivery."""
@@ -97,6 +99,7 @@ def chosen(environment: Mapping[str, str]) -> Parts:
         usual_records=records.usual_records,
         record_headers=records.record_headers,
         batch_records=records.batch_records,
+        crc32c=records.crc32c,
     )
 
 

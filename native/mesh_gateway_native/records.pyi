@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import final
 
 @final
@@ -12,3 +13,5 @@ class UsualRecord:
 def usual_records(batch: bytes, /) -> list[UsualRecord] | None: ...
 def record_headers(attributes: dict[str, str], kinds: bytes | None, passed: bytes | None, /) -> bytes: ...
 def batch_records(records: list[tuple[bytes | None, bytes | None, bytes]], room: int, /) -> bytearray: ...
+
+crc32c: Callable[[bytes | bytearray | memoryview], int] | None

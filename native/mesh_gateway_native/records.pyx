@@ -5,10 +5,12 @@
 printable ASCII that break no rule. Of every other batch it says None; then aiokafka reads it, and `mesh_gateway_kafka.records`
 decides, refuses and explains. So nothing here may be more lenient than those and `mesh_gateway.attributes`, and the events must
 be the ones that they would have read. `record_headers` and `batch_records` write what Python and aiokafka would have written, to
-the last byte, of any event. Generated tests compare the two.
+the last byte, of any event. Generated tests compare the two. `crc32c` is the checksum of both, where the processor has an
+instruction for it, else None.
 """
 
 cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_Next
@@ -203,6 +205,59 @@ cdef Bits integer(Bytes at, int size) noexcept:
     for i in range(size):
         found = found << 8 | at[i]
     return found
+
+
+# ── checksum ─────────────────────────────────────────────────────────────────────────────────────
+
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <string.h>
+
+    #if defined(__x86_64__) && defined(__GNUC__)
+        #define HAS_CRC32C() __builtin_cpu_supports("sse4.2")
+        #define CRC32C __attribute__((target("sse4.2")))
+        #define CRC32C_OF_8(crc, word) (uint32_t)__builtin_ia32_crc32di(crc, word)
+        #define CRC32C_OF_1(crc, byte) __builtin_ia32_crc32qi(crc, byte)
+    #elif defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
+        #include <arm_acle.h>
+        #define HAS_CRC32C() 1
+        #define CRC32C
+        #define CRC32C_OF_8(crc, word) __crc32cd(crc, word)
+        #define CRC32C_OF_1(crc, byte) __crc32cb(crc, byte)
+    #else
+        #define HAS_CRC32C() 0
+        #define CRC32C
+        #define CRC32C_OF_8(crc, word) 0
+        #define CRC32C_OF_1(crc, byte) 0
+    #endif
+
+    CRC32C static uint32_t crc32c_of(const unsigned char *at, Py_ssize_t size) {
+        uint32_t crc = 0xffffffff;
+        uint64_t word;
+        for (; size >= 8; at += 8, size -= 8) {
+            memcpy(&word, at, 8);
+            crc = CRC32C_OF_8(crc, word);
+        }
+        for (; size > 0; at++, size--)
+            crc = CRC32C_OF_1(crc, *at);
+        return ~crc;
+    }
+    """
+    bint HAS_CRC32C() noexcept
+    unsigned int crc32c_of(const unsigned char *at, Py_ssize_t size) noexcept
+
+
+def _crc32c(data not None):
+    cdef Py_buffer view
+    PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+    cdef unsigned int found = crc32c_of(<Bytes>view.buf, view.len)
+    PyBuffer_Release(&view)
+    return found
+
+
+crc32c = _crc32c if HAS_CRC32C() else None
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────

@@ -47,6 +47,8 @@ def receive(chance: random.Random) -> None:
     raw = records.mutant(chance)
     native_records.usual_records(raw)
     native_records.usual_records(raw[: chance.randrange(len(raw) + 1)])
+    if native_records.crc32c is not None:
+        native_records.crc32c(memoryview(raw)[chance.randrange(len(raw) + 1) :])
 
 
 def publish(chance: random.Random) -> None:

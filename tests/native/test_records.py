@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.record.util import calc_crc32c
 from mesh_gateway_kafka.records import decode, event_of
 
 from mesh_gateway import native
@@ -114,3 +115,21 @@ def test_names_that_share_a_place_in_memory_stay_apart():
         assert usual_records is not None
         [found] = usual_records(batch(one)) or []
         assert found.attributes == decode(b"x", [(n.decode(), v or b"") for n, v in one[1]]).attributes
+
+
+@pytest.mark.skipif(native.PARTS.crc32c is None, reason="the processor has no instruction for it")
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_the_checksum_of_anything_is_aiokafkas(kind: Any):
+    chance = random.Random(1)
+    assert native.PARTS.crc32c is not None
+    for size in (*range(40), 1_000, 100_003):
+        data = chance.randbytes(size)
+        assert native.PARTS.crc32c(kind(data)) == calc_crc32c(data)
+
+
+@pytest.mark.skipif(native.PARTS.crc32c is None, reason="the processor has no instruction for it")
+def test_the_checksum_of_what_has_no_bytes_is_refused():
+    assert native.PARTS.crc32c is not None
+    for what in ("text", None, 7, memoryview(b"abcd")[::2]):
+        with pytest.raises((TypeError, BufferError)):
+            native.PARTS.crc32c(what)  # type: ignore[arg-type]
