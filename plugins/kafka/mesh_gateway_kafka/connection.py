@@ -15,7 +15,7 @@ from aiokafka.conn import create_conn
 
 from mesh_gateway.errors import ConnectionLost, NotPermitted, TransportError
 from mesh_gateway.transport.passphrase import no_passphrase
-from mesh_gateway_kafka import faults, fetches, knative, metadata
+from mesh_gateway_kafka import consumer, faults, knative, metadata
 from mesh_gateway_kafka.options import KafkaOptions, Mechanism
 
 REACH_SECONDS = 4.5
@@ -25,8 +25,11 @@ REQUEST_MS = 10_000
 """For one request. Longer than the longest that a broker makes us wait on purpose (a join of a group has a time of
 its own), shorter than aiokafka's 40 s, in which a producer would have given up long since."""
 
+RETRY_MS = 100
+"""Before a request that has failed is made again."""
+
 metadata.only_ask()
-fetches.replace()
+consumer.replace()
 
 PROTOCOLS = ("PLAINTEXT", "SASL_PLAINTEXT", "SSL", "SASL_SSL")
 
@@ -52,7 +55,7 @@ class Connection:
             "request_timeout_ms": REQUEST_MS,
             # Partitions that were added, and leaders that moved while nothing was sent, are known after this.
             "metadata_max_age_ms": 30_000,
-            "retry_backoff_ms": 100,
+            "retry_backoff_ms": RETRY_MS,
             "security_protocol": self.protocol,
             "ssl_context": self.context,
             "sasl_mechanism": self.mechanism,

@@ -12,8 +12,10 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
+
+from mesh_gateway_kafka.producer import Producer
 
 log = logging.getLogger(__name__)
 
@@ -55,22 +57,15 @@ def _running(consumer: AIOKafkaConsumer) -> list[asyncio.Task[Any]]:
     return [task for task in tasks if task is not None and not task.done()]
 
 
-async def stop_producer(producer: AIOKafkaProducer, seconds: float) -> None:
-    """Send what waits and disconnect; raises nothing."""
+async def stop_producer(producer: Producer, seconds: float) -> None:
+    """Send what is under way and disconnect; raises nothing."""
     if not await _ended(producer.stop(), seconds):
         await abandon_producer(producer)
 
 
-async def abandon_producer(producer: AIOKafkaProducer) -> None:
-    """Without flushing: what it still holds has been called unknown already, and must not land minutes later."""
-    producer._closed = True
-    await _ended(_disconnect(producer), IN_ORDER)
-
-
-async def _disconnect(producer: AIOKafkaProducer) -> None:
-    if producer._sender is not None:
-        await producer._sender.close()
-    await producer.client.close()
+async def abandon_producer(producer: Producer) -> None:
+    """At once: what it still holds has been called unknown already, and must not land minutes later."""
+    await _ended(producer.close(), IN_ORDER)
 
 
 async def stop_admin(admin: AIOKafkaAdminClient, seconds: float) -> None:

@@ -1,25 +1,16 @@
-"""What consumers fetch, at a price that does not grow with their partitions.
+"""Fetch requests and their answers, at a price that does not grow with the partitions.
 
 A consumer asks for all of its partitions in every fetch and all come back, most of them empty. aiokafka walks through a schema
-for each field of each, and copies each record into another. So both are replaced here, for the consumers of this process: the
-newest version of the request is written, and its answer read, in one piece; records come as they were read. The range of
-versions in pyproject is narrow for the sake of this, too.
+for each field of each. So here the newest version of the request is written, and its answer read, in one piece (`consumer` has
+consumers use them). The range of versions in pyproject is narrow for the sake of this, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from io import BytesIO
 from struct import Struct
-from typing import Any
 
-import aiokafka.consumer.fetcher
-from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v11, FetchResponse_v11
-from aiokafka.record.default_records import DefaultRecordBatch
-from aiokafka.record.memory_records import _MemoryRecordsPy
-
-from mesh_gateway import native
 
 _ASKED = Struct(">iiiibiii")
 """Replica, longest wait, fewest and most bytes, isolation, session and its epoch, number of topics."""
@@ -120,51 +111,3 @@ class Fetch(FetchRequest):  # type: ignore[misc]
 
 
 Fetch._CLASSES = (*FetchRequest._CLASSES[:-1], Question)
-
-
-class Batches(_MemoryRecordsPy):  # type: ignore[misc]
-    """The batches of a partition in one answer."""
-
-    def next_batch(self) -> Any:
-        """The next one, or None."""
-        raw = self._next_slice
-        if raw is None or len(raw) < Batch.SMALLEST or raw[self.MAGIC_OFFSET] != Batch.MAGIC:
-            return super().next_batch()
-        self._cache_next()
-        return Batch(bytes(raw))
-
-
-class Batch:
-    """A batch as aiokafka reads it, but for its records: where these are the usual ones, a native part reads them."""
-
-    MAGIC, SMALLEST = 2, 61
-
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
-        self._batch = DefaultRecordBatch(raw)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._batch, name)
-
-    def __iter__(self) -> Iterator[Any]:
-        assert native.PARTS.usual_records is not None
-        found = native.PARTS.usual_records(self._raw)
-        return iter(self._batch if found is None else found)
-
-    def __next__(self) -> Any:
-        return next(self._batch)
-
-
-class Records(PartitionRecords):  # type: ignore[misc]
-    """Gives each record as it was read; aiokafka's copy of it costs 2 µs, and has nothing that we need."""
-
-    def _consumer_record(self, partition: Any, record: Any) -> Any:
-        return record
-
-
-def replace() -> None:
-    """Let the consumers of this process fetch so. Harmless when called again."""
-    aiokafka.consumer.fetcher.FetchRequest = Fetch
-    aiokafka.consumer.fetcher.PartitionRecords = Records
-    if native.PARTS.usual_records is not None:
-        aiokafka.consumer.fetcher.MemoryRecords = Batches

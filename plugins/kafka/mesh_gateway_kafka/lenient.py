@@ -17,7 +17,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchPy, _DefaultRecor
 from aiokafka.record.memory_records import _MemoryRecordsPy
 from aiokafka.record.util import decode_varint
 
-from mesh_gateway_kafka.fetches import Records
+from mesh_gateway_kafka.fetched import Records
 
 BYTES = 2**20
 """Of a partition in one answer. Kafka gives a first batch that is larger all the same."""

@@ -1,19 +1,177 @@
-"""aiokafka's producer, with batches that the native part writes. The range of versions in pyproject is narrow for the sake of this, too."""
+"""An idempotent producer: each batch once and in its partition's order, however often it must be sent.
+
+aiokafka knows the cluster, connects and gives us our number; batches go over `Link`s of our own. Its producer sends the same, with
+three tasks and two queues between a batch and the socket: 2.5 µs of an event over Kafka at 45 events to a batch.
+
+Every batch of a partition has the sequence number that follows the one before. A broker takes a batch with the number that it
+waits for, calls one that it has taken already stored, and refuses any other. So a number is never used for two batches, unless the
+first was certainly not stored: the second would be called stored, and be lost.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import TopicPartition, errors
+from aiokafka.client import AIOKafkaClient
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.protocol.transaction import InitProducerIdRequest
 
+from mesh_gateway_kafka import faults
 from mesh_gateway_kafka.batches import Batch, natively
+from mesh_gateway_kafka.connection import REQUEST_MS, RETRY_MS, Connection
+from mesh_gateway_kafka.link import Links
+from mesh_gateway_kafka.produce import Place, Produce
+
+log = logging.getLogger(__name__)
+
+CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+"""As a batch's attributes have them."""
+
+BESIDE = 4096
+"""Bytes of a request beside its batches, of which the largest has the size of the largest record."""
+
+NO_EXPIRY = 2**31 - 1
 
 
-class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka has no types
-    """Whose batches are written by the native part where that is possible."""
+class Unknown(errors.KafkaError):  # type: ignore[misc]  # aiokafka has no types
+    """A batch was refused, and an attempt before that may have stored it."""
+
+
+class Producer:
+    """Sends batches to the leaders of their partitions. `send` may be called concurrently, once at a time for each partition."""
+
+    def __init__(self, connection: Connection, *, compression: str, most: int) -> None:
+        self.client = AIOKafkaClient(**connection.settings)
+        self._links = Links(self.client)
+        self._ways: dict[int, Produce] = {}
+        self._compression, self._most = compression, most
+        self._id, self._epoch = -1, -1
+        self._sequences: dict[Place, int] = {}
+        self._sending = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def start(self) -> None:
+        """Know the cluster, and be known to it. Raises `KafkaError`; whoever starts it gives the time, and closes it then."""
+        await self.client.bootstrap()
+        while not await self._is_numbered():
+            await self._pause(asks=True)
+
+    async def _is_numbered(self) -> bool:
+        """Ask for our number; False when it is to be asked for again."""
+        try:
+            node = self.client.get_random_node()
+            answer = await self.client.send(node, InitProducerIdRequest(None, NO_EXPIRY))
+        except errors.KafkaError as error:
+            why = error
+        else:
+            if answer.error_code == 0:
+                self._id, self._epoch = answer.producer_id, answer.producer_epoch
+                return True
+            why = _said(answer.error_code)
+        if not why.retriable:
+            raise why
+        log.info("no number for a producer yet: %s", why)
+        return False
+
+    async def stop(self) -> None:
+        """Send what is under way, then disconnect."""
+        await self._idle.wait()
+        await self.close()
+
+    async def close(self) -> None:
+        """Disconnect. Whoever still sends learns that the producer is closed, and that nothing is known."""
+        if not self._closed.done():
+            self._closed.set_result(None)
+        self._links.close()
+        await self.client.close()
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        """The partitions of a topic, asked for when it is not known yet. Raises `KafkaError`."""
+        found: set[int] = await self.client._wait_on_metadata(topic)
+        return found
 
     def create_batch(self) -> Any:
-        """An empty batch."""
-        if natively(self._compression_type or "none"):
-            return Batch(self._message_accumulator._batch_size)
-        return super().create_batch()
+        """An empty batch, for records as the compression asks for: see `batches.natively`."""
+        if natively(self._compression):
+            return Batch(self._most)
+        return BatchBuilder(self._most, CODECS[self._compression])
+
+    async def send(self, batch: Any, topic: str, partition: int) -> None:
+        """Stored on all in-sync replicas when it returns. Raises `KafkaError`; nothing is stored for certain then when it is one of
+        `faults.CERTAIN`. Tries again while that may help, for ever: the caller gives the time. Cancelled, nothing is known.
+        """
+        place = topic, partition
+        sequence = self._sequences.get(place, 0)
+        batch._set_producer_state(self._id, self._epoch, sequence)
+        raw = batch._build()
+        self._sequences[place] = following(sequence, batch.record_count())
+        self._sending += 1
+        self._idle.clear()
+        try:
+            await self._stored(place, raw)
+        except faults.CERTAIN:
+            self._sequences[place] = sequence
+            raise
+        finally:
+            self._sending -= 1
+            if not self._sending:
+                self._idle.set()
+
+    async def _stored(self, place: Place, raw: bytearray) -> None:
+        certain = True
+        while (why := await self._failure(place, raw)) is not None:
+            if not why.retriable:
+                if certain or not isinstance(why, faults.CERTAIN):
+                    raise why
+                raise Unknown(f"{why}; an attempt before that may have stored it") from why
+            certain = certain and isinstance(why, (*faults.CERTAIN, errors.NodeNotReadyError))
+            log.warning("not stored yet in %s partition %d: %s", *place, why)
+            await self._pause(asks=why.invalid_metadata or isinstance(why, errors.NodeNotReadyError))
+
+    async def _failure(self, place: Place, raw: bytearray) -> errors.KafkaError | None:
+        """Send it once; why it is not stored."""
+        if self._closed.done():
+            return errors.ProducerClosed("the producer is closed")
+        leader = self.client.cluster.leader_for_partition(TopicPartition(*place))
+        if leader is None or leader == -1:
+            return errors.LeaderNotAvailableError("the partition has no leader")
+        try:
+            code = await (await self._way(leader)).add(place, raw)
+        except errors.KafkaError as error:
+            return error
+        if code in (
+            0,
+            errors.DuplicateSequenceNumber.errno,
+        ):  # the second says that it has been stored before
+            return None
+        return _said(code)
+
+    async def _way(self, node: int) -> Produce:
+        link = await self._links.to(node)
+        way = self._ways.get(node)
+        if way is None or way.link is not link:
+            way = self._ways[node] = Produce(link, most=self._most + BESIDE, milliseconds=REQUEST_MS)
+        return way
+
+    async def _pause(self, *, asks: bool) -> None:
+        """Before another try; until the cluster's state is known anew, if what we know of it may be the cause."""
+        await asyncio.sleep(RETRY_MS / 1000)
+        if asks and not self._closed.done():
+            await asyncio.wait(
+                [self.client.force_metadata_update(), self._closed], return_when=asyncio.FIRST_COMPLETED
+            )
+
+
+def _said(code: int) -> errors.KafkaError:
+    kind = errors.for_code(code)
+    return kind(kind.description)
+
+
+def following(sequence: int, count: int) -> int:
+    """The number behind `count` records that begin with this one; behind the greatest comes 0, as in Kafka's own producer."""
+    return (sequence + count) & 0x7FFFFFFF

@@ -1,8 +1,8 @@
 """Publishing: one record batch for each partition that a publish touches, with a deadline and a verdict for each event.
 
-aiokafka's idempotent producer retries for ever by itself and never gives up a batch; the deadline here says when
-*we* give up. What is under way then is unknown, not failed: it may still land. The producer is replaced after
-that, and after an error it could not recover from, so that nothing old stands before what comes next.
+The producer tries again for ever and never gives up a batch by itself; the deadline here says when *we* give up. What is
+under way then is unknown, not failed: it may still land. The producer is replaced after that, and after an error it could
+not recover from, so that nothing old stands before what comes next.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
-from aiokafka import AIOKafkaProducer, errors
+from aiokafka import errors
 from aiokafka.partitioner import murmur2
 
 from mesh_gateway.errors import ConnectionLost, EventError, PublishError, TransportError
@@ -70,14 +71,13 @@ class Publisher:
         max_record_bytes: int,
         deadline: float,
         exists: Callable[[str], Awaitable[object]],
-        make: Callable[..., AIOKafkaProducer] = Producer,
+        make: Callable[..., Producer] = Producer,
     ) -> None:
         self._exists = exists
-        self._settings = producer_settings(connection, compression, max_record_bytes)
+        self._make = partial(make, connection, compression=compression, most=max_record_bytes)
         self._encode = encode_natively if natively(compression) else encode
         self._deadline = deadline
-        self._make = make
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: Producer | None = None
         self._replacing = asyncio.Lock()
         self._turn = count()
         self._hashes: dict[bytes, int] = {}
@@ -87,7 +87,7 @@ class Publisher:
 
     async def open(self) -> None:
         """Start a producer. Raises `TransportError`."""
-        producer = self._make(**self._settings)
+        producer = self._make()
         try:
             await producer.start()
         except errors.KafkaError as error:
@@ -131,7 +131,7 @@ class Publisher:
             await self._replace(producer)
         verdict.speak()
 
-    async def _current(self) -> AIOKafkaProducer:
+    async def _current(self) -> Producer:
         if self._producer is None:
             async with self._replacing:
                 if self._producer is None:
@@ -139,7 +139,7 @@ class Publisher:
         assert self._producer is not None
         return self._producer
 
-    async def _replace(self, producer: AIOKafkaProducer) -> None:
+    async def _replace(self, producer: Producer) -> None:
         """Give this producer up; the next publish starts another. Others that use it learn that nothing is known."""
         if self._producer is producer:
             self._producer = None
@@ -148,7 +148,7 @@ class Publisher:
 
     async def _shares(
         self,
-        producer: AIOKafkaProducer,
+        producer: Producer,
         topic: str,
         events: Sequence[Event],
         limit: int,
@@ -157,9 +157,11 @@ class Publisher:
     ) -> dict[int, Share]:
         """Records by partition: of a key always the same one, without a key one that changes with every publish."""
         try:
-            if producer.client.cluster.partitions_for_topic(topic) is None:
+            known = producer.client.cluster.partitions_for_topic(topic)
+            if known is None:
                 await self._exists(topic)  # raises at once what aiokafka would wait ten seconds for
-            partitions = len(await producer.partitions_for(topic))
+                known = await producer.partitions_for(topic)
+            partitions = len(known)
         except errors.KafkaError as error:
             raise faults.meant(error, f"publish to topic {topic}") from error
         found, refused = shares(
@@ -184,7 +186,7 @@ class Publisher:
 
     async def _send(
         self,
-        producer: AIOKafkaProducer,
+        producer: Producer,
         topic: str,
         partition: int,
         share: Share,
@@ -196,7 +198,7 @@ class Publisher:
             await self._send_in_turn(producer, topic, partition, share, verdict, pending)
 
     def _turns(self, topic: str, partition: int) -> asyncio.Lock:
-        """Publishes to one partition take turns: aiokafka's own queue for it times out under a crowd."""
+        """Publishes to one partition take turns: its batches are numbered, and one at a time is under way."""
         lock = self._sending.get((topic, partition))
         if lock is None:
             lock = self._sending[topic, partition] = asyncio.Lock()
@@ -204,7 +206,7 @@ class Publisher:
 
     async def _send_in_turn(
         self,
-        producer: AIOKafkaProducer,
+        producer: Producer,
         topic: str,
         partition: int,
         share: Share,
@@ -236,35 +238,18 @@ class Publisher:
 
     async def _deliver(
         self,
-        producer: AIOKafkaProducer,
+        producer: Producer,
         batch: Any,
         topic: str,
         partition: int,
         indexes: list[int],
         verdict: Verdict,
     ) -> bool:
-        doing = f"publish to topic {topic}"
-        handed_over = False
         try:
-            ending = await producer.send_batch(batch, topic, partition=partition)
-            handed_over = True
-            await ending
+            await producer.send(batch, topic, partition)
         except errors.KafkaError as error:
-            meaning = faults.meant(error, doing)
+            meaning = faults.meant(error, f"publish to topic {topic}")
             meaning.__cause__ = error
-            verdict.lose(indexes, meaning, certain=not handed_over or isinstance(error, faults.CERTAIN))
+            verdict.lose(indexes, meaning, certain=isinstance(error, faults.CERTAIN))
             return False
         return True
-
-
-def producer_settings(connection: Connection, compression: str, max_record_bytes: int) -> dict[str, Any]:
-    """Every setting that decides whether an event is safe, none of them left to a default."""
-    return connection.settings | {
-        "acks": "all",
-        "enable_idempotence": True,
-        # The group commit in front of this has batched already: waiting longer would only cost time.
-        "linger_ms": 0,
-        "compression_type": None if compression == "none" else compression,
-        "max_batch_size": max_record_bytes,
-        "max_request_size": max_record_bytes + 4096,
-    }

@@ -28,7 +28,7 @@ class Name(str):
         return self.raw
 
 
-def batch(*records: Record, compression: int = 0) -> bytes:
+def batch(*records: Record, compression: int = 0, first_key: bytes | None = None) -> bytes:
     """A batch of these records, as it is on the wire."""
     builder = _DefaultRecordBatchBuilderPy(
         2,
@@ -43,7 +43,7 @@ def batch(*records: Record, compression: int = 0) -> bytes:
         builder.append(
             offset,
             1_000 + offset,
-            b"key%d" % offset if offset else None,
+            b"key%d" % offset if offset else first_key,
             value,
             [(Name(name), text) for name, text in headers],
         )

@@ -7,9 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import aiokafka.consumer.fetcher
 import pytest
-from aiokafka.record import MemoryRecords
 from mesh_gateway_kafka.options import KafkaOptions
 from mesh_gateway_kafka.transport import KafkaTransport
 
@@ -48,7 +46,6 @@ def unreadable() -> list[tuple[str, str]]:
 def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches read and written by the native part where it can, and all of them without."""
     if request.param == "python":
-        monkeypatch.setattr(aiokafka.consumer.fetcher, "MemoryRecords", MemoryRecords)
         monkeypatch.setattr(native, "PARTS", native.Parts())
     elif native.PARTS.usual_records is None:
         pytest.skip(str(native.PARTS))

@@ -13,7 +13,6 @@ from mesh_gateway_kafka import batches
 from mesh_gateway_kafka.batches import Batch, natively
 from mesh_gateway_kafka.connection import Connection
 from mesh_gateway_kafka.producer import Producer
-from mesh_gateway_kafka.publisher import producer_settings
 from mesh_gateway_kafka.records import encode, encode_natively, event_of
 
 from mesh_gateway import native
@@ -107,9 +106,9 @@ async def test_what_is_compressed_or_cannot_be_written_natively_is_left_to_aioka
     link = Connection(("127.0.0.1:1",), "test", "PLAINTEXT")
 
     async def made() -> type:
-        producer = Producer(**producer_settings(link, compression, MOST))
+        producer = Producer(link, compression=compression, most=MOST)
         batch = producer.create_batch()
-        await producer.stop()
+        await producer.close()
         return type(batch)
 
     assert await made() is (Batch if natively(compression) else BatchBuilder)

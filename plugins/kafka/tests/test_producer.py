@@ -1,0 +1,252 @@
+"""Sequence numbers: none is used for two batches unless the first was certainly not stored; and what is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition, errors
+from mesh_gateway_kafka import producer as module
+from mesh_gateway_kafka.batches import natively
+from mesh_gateway_kafka.connection import Connection
+from mesh_gateway_kafka.producer import Producer, Unknown, following
+from mesh_gateway_kafka.records import encode, encode_natively
+
+from mesh_gateway.testing.harness import numbered
+from mesh_gateway.transport.contract import ChannelSpec, Ensure
+
+BROKER = ChannelSpec("n", "b")
+MOST = 2**20
+LINK = Connection(("127.0.0.1:1",), "test", "PLAINTEXT")
+OK = 0
+DENIED, LEADER_MOVED, TOO_FEW, STORED_BEFORE = (
+    kind.errno
+    for kind in (
+        errors.TopicAuthorizationFailedError,
+        errors.NotLeaderForPartitionError,
+        errors.NotEnoughReplicasError,
+        errors.DuplicateSequenceNumber,
+    )
+)
+CUT = errors.KafkaConnectionError("cut")
+
+
+class Batch:
+    """So many records, which are their sequence number."""
+
+    def __init__(self, count: int = 1) -> None:
+        self.count = count
+
+    def record_count(self) -> int:
+        return self.count
+
+    def _set_producer_state(self, producer: int, epoch: int, sequence: int) -> None:
+        self.sequence = sequence
+
+    def _build(self) -> bytearray:
+        return bytearray(str(self.sequence).encode())
+
+
+class Cluster:
+    """Both a client and what it knows, of one broker; and the way there, which says the next of `answers`."""
+
+    def __init__(self, *answers: int | Exception | None) -> None:
+        self.cluster = self
+        self.answers = list(answers)
+        self.sent: list[int] = []
+        self.asked = 0
+        self.leader: int | None = 1
+
+    def leader_for_partition(self, place: TopicPartition) -> int | None:
+        return self.leader
+
+    def force_metadata_update(self) -> asyncio.Future[None]:
+        self.asked += 1
+        self.leader = 1
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    async def close(self) -> None: ...
+
+    def add(self, place: Any, raw: bytearray) -> asyncio.Future[int]:
+        self.sent.append(int(raw))
+        said: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        what = self.answers.pop(0) if self.answers else OK
+        if isinstance(what, Exception):
+            said.set_exception(what)
+        elif what is not None:
+            said.set_result(what)
+        return said
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A producer and its cluster, which pauses before another try without taking any time."""
+    monkeypatch.setattr(module, "RETRY_MS", 0)
+
+    def made(*answers: int | Exception | None) -> tuple[Producer, Cluster]:
+        producer = Producer(LINK, compression="none", most=1000)
+        cluster = producer.client = Cluster(*answers)
+
+        async def way(node: int) -> Any:
+            return cluster
+
+        monkeypatch.setattr(producer, "_way", way)
+        return producer, cluster
+
+    return made
+
+
+async def test_each_partition_counts_its_own_records(scripted):
+    producer, cluster = scripted()
+
+    for partition, count in ((0, 3), (0, 2), (1, 1), (0, 1)):
+        await producer.send(Batch(count), "t", partition)
+
+    assert cluster.sent == [0, 3, 0, 5]
+
+
+def test_behind_the_greatest_number_comes_nought():
+    assert following(2**31 - 1, 1) == 0
+    assert following(2**31 - 2, 5) == 3
+
+
+@pytest.mark.parametrize("why", [LEADER_MOVED, TOO_FEW, CUT, errors.RequestTimedOutError()])
+async def test_what_may_pass_is_tried_again_with_the_same_number(scripted, why):
+    producer, cluster = scripted(why, OK)
+
+    await producer.send(Batch(2), "t", 0)
+    await producer.send(Batch(), "t", 0)
+
+    assert cluster.sent == [0, 0, 2]
+
+
+async def test_a_leader_that_is_not_known_is_asked_for(scripted):
+    producer, cluster = scripted()
+    cluster.leader = None
+
+    await producer.send(Batch(), "t", 0)
+
+    assert cluster.asked == 1
+    assert cluster.sent == [0]
+
+
+async def test_a_batch_that_the_broker_has_already_is_stored(scripted):
+    producer, cluster = scripted(CUT, STORED_BEFORE)
+
+    await producer.send(Batch(), "t", 0)
+
+    assert cluster.sent == [0, 0]
+
+
+async def test_the_number_of_a_batch_that_was_certainly_not_stored_is_used_again(scripted):
+    producer, cluster = scripted(DENIED)
+
+    with pytest.raises(errors.TopicAuthorizationFailedError):
+        await producer.send(Batch(2), "t", 0)
+    await producer.send(Batch(), "t", 0)
+
+    assert cluster.sent == [0, 0]
+
+
+async def test_the_number_of_a_batch_that_may_have_been_stored_is_never_used_again(scripted):
+    producer, cluster = scripted(errors.UnknownError.errno, OK)
+
+    with pytest.raises(errors.UnknownError):
+        await producer.send(Batch(2), "t", 0)
+    await producer.send(Batch(), "t", 0)
+
+    assert cluster.sent == [0, 2]
+
+
+async def test_a_refusal_after_an_attempt_that_may_have_stored_it_is_not_certain(scripted):
+    producer, cluster = scripted(CUT, DENIED)
+
+    with pytest.raises(Unknown, match="may have stored it"):
+        await producer.send(Batch(2), "t", 0)
+    await producer.send(Batch(), "t", 0)
+
+    assert cluster.sent == [0, 0, 2]
+
+
+async def test_a_refusal_after_refusals_that_stored_nothing_is_certain(scripted):
+    producer, _ = scripted(TOO_FEW, DENIED)
+
+    with pytest.raises(errors.TopicAuthorizationFailedError):
+        await producer.send(Batch(), "t", 0)
+
+
+async def test_the_number_of_a_batch_whose_sender_was_cancelled_is_not_used_again(scripted):
+    producer, cluster = scripted(None)
+    sending = asyncio.ensure_future(producer.send(Batch(2), "t", 0))
+    await asyncio.sleep(0)
+    sending.cancel()
+    await asyncio.wait([sending])
+
+    await producer.send(Batch(), "t", 0)
+
+    assert cluster.sent == [0, 2]
+
+
+async def test_stopped_it_waits_for_what_is_under_way(scripted):
+    producer, _ = scripted(None)
+    sending = asyncio.ensure_future(producer.send(Batch(), "t", 0))
+    await asyncio.sleep(0)
+    stopping = asyncio.ensure_future(producer.stop())
+    await asyncio.sleep(0)
+    assert not stopping.done()
+
+    sending.cancel()
+    await stopping
+
+    assert producer._closed.done()
+
+
+async def test_closed_it_tries_nothing_again(scripted):
+    producer, cluster = scripted(CUT)
+
+    def never() -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_future()
+
+    cluster.force_metadata_update = never
+    sending = asyncio.ensure_future(producer.send(Batch(), "t", 0))
+    await asyncio.sleep(0)
+
+    await producer.close()
+
+    with pytest.raises(errors.ProducerClosed):
+        await sending
+    assert cluster.sent == [0]
+
+
+# ── on the real broker ───────────────────────────────────────────────────────────────────────
+
+
+async def test_a_batch_that_is_sent_twice_is_stored_once(make, own, servers):
+    """As after a connection that was lost before the answer came."""
+    transport = make(partitions=1)
+    await transport.open()
+    await transport.ensure(BROKER, Ensure.CREATE)
+    topic = f"{own}-n-b"
+    producer = Producer(Connection((servers,), "test", "PLAINTEXT"), compression="none", most=MOST)
+    await producer.start()
+    await producer.partitions_for(topic)
+    batches = []
+    for event in numbered("1"), numbered("2"):
+        batches.append(producer.create_batch())
+        record = (encode_natively if natively("none") else encode)(event)
+        batches[-1].append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
+        await producer.send(batches[-1], topic, 0)
+
+    leader = producer.client.cluster.leader_for_partition(TopicPartition(topic, 0))
+    again = [await (await producer._way(leader)).add((topic, 0), batch._build()) for batch in batches]
+
+    await producer.stop()
+    assert set(again) <= {OK, STORED_BEFORE}
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers)
+    await consumer.start()
+    ends = await consumer.end_offsets([TopicPartition(topic, 0)])
+    await consumer.stop()
+    assert list(ends.values()) == [2]
