@@ -7,11 +7,13 @@ for the sake of this, too.
 
 from __future__ import annotations
 
+import struct
 from io import BytesIO
 from typing import Any
 
 import aiokafka.consumer.consumer
 import aiokafka.consumer.fetcher
+from aiokafka import errors
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 
 from mesh_gateway_kafka.fetched import Batches, Records, Result
@@ -33,11 +35,16 @@ class Client(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no types
         link = await self._links.to(node_id)
         asked = request.prepare(link.versions)
         raw = await link.ask(asked.API_KEY, asked.API_VERSION, asked.encode())
-        return asked.RESPONSE_TYPE.decode(BytesIO(raw))
+        try:
+            return asked.RESPONSE_TYPE.decode(BytesIO(raw))
+        except (struct.error, ValueError) as broken:  # UnicodeDecodeError is a ValueError
+            why = errors.KafkaProtocolError(f"what came for a fetch is no answer: {broken}")
+            link.lose(why)
+            raise why from broken
 
     async def close(self) -> None:
         """Disconnect."""
-        self._links.close()
+        await self._links.close()
         await super().close()
 
 

@@ -21,9 +21,15 @@ REFUSED = (
 )
 GONE = (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError)
 
+
+class Unsent(errors.KafkaError):  # type: ignore[misc]  # aiokafka has no types
+    """The producer was closed before it sent anything of a batch."""
+
+
 CERTAIN = (
     *DENIED,
     *REFUSED,
+    Unsent,
     errors.MessageSizeTooLargeError,
     errors.RecordListTooLargeError,
     errors.InvalidTopicError,

@@ -66,7 +66,7 @@ class Records(PartitionRecords):  # type: ignore[misc]
 
     def some(self, most: int) -> list[Any]:
         """The next records, so many at most; `next_fetch_offset` is behind them then. Raises what aiokafka raises at a batch that
-        cannot be read.
+        cannot be read, once what comes before it is taken.
         """
         found: list[Any] = []
         while len(found) < most and (self._left or self._read_usual()):
@@ -74,7 +74,7 @@ class Records(PartitionRecords):  # type: ignore[misc]
             del self._left[: len(taken)]
             found += taken
             self.next_fetch_offset = self._left[0].offset if self._left else self._behind
-        if len(found) < most:
+        if len(found) < most and not (found and self._records.has_next()):
             self._usually = False
             rest = list(islice(self._records_iterator, most - len(found)))
             found += rest

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from struct import Struct
 from typing import Any
 
@@ -43,7 +44,7 @@ class Link(asyncio.Protocol):
         self._held, self._wanted = 0, _LENGTH.size
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self.lost = False
+        self._lost = False
         self._take_over()
 
     def _take_over(self) -> None:
@@ -59,8 +60,10 @@ class Link(asyncio.Protocol):
         """The answer to come, without its number. Ends with `KafkaConnectionError` when the connection is lost, and with
         `RequestTimedOutError` when there is none in time. Raises the first when it is lost already.
         """
-        if self.lost or self._transport.is_closing():
-            raise errors.KafkaConnectionError(f"no connection to {self._place}")
+        if not self.usable:
+            gone = errors.KafkaConnectionError(f"the connection to {self._place} is gone")
+            self.lose(gone)
+            raise gone
         self._number = number = (self._number + 1) & 0x7FFFFFFF
         size = _HEAD.size - _LENGTH.size + len(self._client) + len(body)
         head = _HEAD.pack(size, what, version, number, len(self._client))
@@ -72,9 +75,30 @@ class Link(asyncio.Protocol):
         self._transport.write(b"".join((head, self._client, body)))
         return answer
 
+    @property
+    def usable(self) -> bool:
+        """Whether it can be asked, as far as we know."""
+        return not self._lost and not self._transport.is_closing()
+
     def close(self) -> None:
         """End the connection; what waits ends with `KafkaConnectionError`."""
-        self._lose(errors.KafkaConnectionError(f"the connection to {self._place} was closed"))
+        closed = errors.KafkaConnectionError(f"the connection to {self._place} was closed")
+        self.lose(closed, reason=CloseReason.SHUTDOWN)
+
+    def lose(self, why: errors.KafkaError, *, reason: CloseReason = CloseReason.CONNECTION_BROKEN) -> None:
+        """End a connection that is of no use any more; what waits ends with this error. What is not sent yet never is."""
+        if self._lost:
+            return
+        self._lost = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._connection.close(reason=reason)  # when broken, the client asks for the cluster's state anew
+        self._transport.abort()
+        asked, self._asked = self._asked, deque()
+        for _, _, answer in asked:
+            if not answer.done():
+                answer.set_exception(why)
+                answer.exception()  # noted: nobody may wait for it any more
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
@@ -87,9 +111,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
-        self._lose(
-            errors.KafkaConnectionError(f"the connection to {self._place} is lost: {exc or 'its end'}")
-        )
+        self.lose(errors.KafkaConnectionError(f"the connection to {self._place} is lost: {exc or 'its end'}"))
         self._before.connection_lost(exc)  # whoever closes the client waits for this
 
     def _take_answers(self, raw: bytes) -> int:
@@ -98,7 +120,7 @@ class Link(asyncio.Protocol):
         while len(raw) - at >= _ANSWERED.size:
             size, number = _ANSWERED.unpack_from(raw, at)
             if not (_LENGTH.size <= size <= LARGEST and self._asked and self._asked[0][0] == number):
-                self._lose(
+                self.lose(
                     errors.CorrelationIdError(f"what {self._place} sent is no answer to what was asked")
                 )
                 return len(raw)
@@ -122,24 +144,9 @@ class Link(asyncio.Protocol):
         if self._loop.time() < due:
             self._timer = self._loop.call_at(due, self._look_at_the_oldest)
         else:
-            self._lose(
+            self.lose(
                 errors.RequestTimedOutError(f"{self._place} has not answered within {self._seconds:g} s")
             )
-
-    def _lose(self, why: errors.KafkaError) -> None:
-        if self.lost:
-            return
-        self.lost = True
-        if self._timer is not None:
-            self._timer.cancel()
-        self._connection.close(
-            reason=CloseReason.CONNECTION_BROKEN
-        )  # the client asks for the cluster's state anew
-        asked, self._asked = self._asked, deque()
-        for _, _, answer in asked:
-            if not answer.done():
-                answer.set_exception(why)
-                answer.exception()  # noted: nobody may wait for it any more
 
     @property
     def _place(self) -> str:
@@ -147,34 +154,54 @@ class Link(asyncio.Protocol):
 
 
 class Links:
-    """Our connections to the brokers that a client knows. `to` may be called concurrently; `client` closes them all."""
+    """Our connections to the brokers that a client knows. `to` may be called concurrently; `close` has one owner."""
 
     def __init__(self, client: AIOKafkaClient) -> None:
         self._client = client
         self._seconds: float = client._request_timeout_ms / 1000
         self._links: dict[int, Link] = {}
-        self._making = asyncio.Lock()
-        self._closed = False
-
-    def close(self) -> None:
-        """Make no more of them."""
-        self._closed = True
+        self._making: dict[int, asyncio.Task[Link]] = {}
 
     async def to(self, node: int) -> Link:
-        """The connection to this broker. Raises `NodeNotReadyError` when it cannot be reached."""
+        """The connection to this broker. Raises `KafkaError` when it cannot be reached: all that wait for it learn that at once."""
         link = self._links.get(node)
-        if link is None or link.lost:
-            async with self._making:
-                link = self._links.get(node)
-                if link is None or link.lost:
-                    link = self._links[node] = await self._made(node)
-        return link
+        if link is not None and link.usable:
+            return link
+        making = self._making.get(node)
+        if making is None:
+            making = self._making[node] = asyncio.create_task(self._made(node), name=f"kafka link to {node}")
+            making.add_done_callback(partial(self._done, node))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            us = asyncio.current_task()
+            if making.cancelled() and not (us and us.cancelling()):  # by `close`
+                raise errors.KafkaConnectionError("the client is closed") from None
+            raise
+
+    async def close(self) -> None:
+        """End them all, also those that are being made. None is made after that: the client closes next."""
+        making = list(self._making.values())
+        for task in making:
+            task.cancel()
+        if making:
+            await asyncio.wait(making)
+        for link in self._links.values():
+            link.close()
 
     async def _made(self, node: int) -> Link:
-        connection = await self._client._get_conn(node, group=GROUP)
+        try:
+            connection = await self._client._get_conn(node, group=GROUP)
+        except RuntimeError as error:  # uvloop's word for a connection that ends while it is greeted
+            raise errors.KafkaConnectionError(f"broker {node} cannot be reached: {error}") from error
         if connection is None:
             raise errors.NodeNotReadyError(f"broker {node} cannot be reached")
-        if self._closed:  # while it was being made, and by a client that closes nothing any more
-            connection.close()
-            raise errors.KafkaConnectionError("the client is closed")
+        if not connection.connected() or connection._writer.transport.is_closing():
+            connection.close(reason=CloseReason.CONNECTION_BROKEN)
+            raise errors.NodeNotReadyError(f"the connection to broker {node} ended at once")
         return Link(connection, self._seconds)
+
+    def _done(self, node: int, making: asyncio.Task[Link]) -> None:
+        del self._making[node]
+        if not making.cancelled() and making.exception() is None:
+            self._links[node] = making.result()

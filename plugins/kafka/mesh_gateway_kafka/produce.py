@@ -78,10 +78,9 @@ class Produce:
         try:
             codes = verdicts(answer.result(), self._version)
         except (struct.error, UnicodeDecodeError) as broken:
-            self.link.close()
-            _fail(
-                portion, errors.KafkaProtocolError(f"what came for a produce request is no answer: {broken}")
-            )
+            why = errors.KafkaProtocolError(f"what came for a produce request is no answer: {broken}")
+            self.link.lose(why)
+            _fail(portion, why)
             return
         for place, (_, said) in portion.items():
             if not said.done():

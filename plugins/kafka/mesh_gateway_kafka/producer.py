@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import TopicPartition, errors
@@ -38,6 +39,16 @@ NO_EXPIRY = 2**31 - 1
 
 class Unknown(errors.KafkaError):  # type: ignore[misc]  # aiokafka has no types
     """A batch was refused, and an attempt before that may have stored it."""
+
+
+@dataclass(slots=True)
+class _Sending:
+    """A batch on its way."""
+
+    place: Place
+    raw: bytearray
+    is_nowhere: bool = True
+    """No attempt can have stored it: none was made, or each was refused so that this is certain."""
 
 
 class Producer:
@@ -80,14 +91,15 @@ class Producer:
 
     async def stop(self) -> None:
         """Send what is under way, then disconnect."""
-        await self._idle.wait()
+        while self._sending:
+            await self._idle.wait()
         await self.close()
 
     async def close(self) -> None:
         """Disconnect. Whoever still sends learns that the producer is closed, and that nothing is known."""
         if not self._closed.done():
             self._closed.set_result(None)
-        self._links.close()
+        await self._links.close()
         await self.client.close()
 
     async def partitions_for(self, topic: str) -> set[int]:
@@ -108,40 +120,44 @@ class Producer:
         place = topic, partition
         sequence = self._sequences.get(place, 0)
         batch._set_producer_state(self._id, self._epoch, sequence)
-        raw = batch._build()
+        sending = _Sending(place, batch._build())
         self._sequences[place] = following(sequence, batch.record_count())
         self._sending += 1
         self._idle.clear()
         try:
-            await self._stored(place, raw)
-        except faults.CERTAIN:
-            self._sequences[place] = sequence
-            raise
+            await self._stored(sending)
         finally:
+            if sending.is_nowhere:
+                self._sequences[place] = sequence
             self._sending -= 1
             if not self._sending:
                 self._idle.set()
 
-    async def _stored(self, place: Place, raw: bytearray) -> None:
-        certain = True
-        while (why := await self._failure(place, raw)) is not None:
+    async def _stored(self, sending: _Sending) -> None:
+        while (why := await self._failure(sending)) is not None:
             if not why.retriable:
-                if certain or not isinstance(why, faults.CERTAIN):
+                if sending.is_nowhere or not isinstance(why, faults.CERTAIN):
                     raise why
                 raise Unknown(f"{why}; an attempt before that may have stored it") from why
-            certain = certain and isinstance(why, (*faults.CERTAIN, errors.NodeNotReadyError))
-            log.warning("not stored yet in %s partition %d: %s", *place, why)
+            log.warning("not stored yet in %s partition %d: %s", *sending.place, why)
             await self._pause(asks=why.invalid_metadata or isinstance(why, errors.NodeNotReadyError))
 
-    async def _failure(self, place: Place, raw: bytearray) -> errors.KafkaError | None:
+    async def _failure(self, sending: _Sending) -> errors.KafkaError | None:
         """Send it once; why it is not stored."""
         if self._closed.done():
-            return errors.ProducerClosed("the producer is closed")
-        leader = self.client.cluster.leader_for_partition(TopicPartition(*place))
+            return faults.Unsent("the producer is closed")
+        topic, partition = sending.place
+        leader = self.client.cluster.leader_for_partition(TopicPartition(topic, partition))
         if leader is None or leader == -1:
+            self.client.add_topic(
+                topic
+            )  # one that was known because all were asked for is asked for by its name from now on
             return errors.LeaderNotAvailableError("the partition has no leader")
+        was_nowhere = sending.is_nowhere
         try:
-            code = await (await self._way(leader)).add(place, raw)
+            way = await self._way(leader)
+            sending.is_nowhere = False
+            code = await way.add(sending.place, sending.raw)
         except errors.KafkaError as error:
             return error
         if code in (
@@ -149,7 +165,9 @@ class Producer:
             errors.DuplicateSequenceNumber.errno,
         ):  # the second says that it has been stored before
             return None
-        return _said(code)
+        why = _said(code)
+        sending.is_nowhere = was_nowhere and isinstance(why, faults.CERTAIN)
+        return why
 
     async def _way(self, node: int) -> Produce:
         link = await self._links.to(node)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import errors
+from aiokafka.conn import CloseReason
 from aiokafka.protocol.fetch import FetchRequest_v11
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +32,9 @@ class Wire:
 
     def is_closing(self) -> bool:
         return self.closing
+
+    def abort(self) -> None:
+        self.closing = self.aborted = True
 
 
 class Cancelled:
@@ -55,10 +59,14 @@ class Greeted:
         self._writer = SimpleNamespace(transport=self.wire)
         self.lost: list[Any] = []
         self._protocol = SimpleNamespace(connection_lost=self.lost.append)
-        self.closed = False
+        self.closed: Any = None
+        self.alive = True
+
+    def connected(self) -> bool:
+        return self.alive
 
     def close(self, reason: Any = None) -> None:
-        self.closed = self.wire.closing = True
+        self.closed = reason
 
 
 def link(seconds: float = 10) -> tuple[Link, Greeted]:
@@ -99,7 +107,7 @@ def test_each_answer_goes_to_whoever_asked_in_whatever_pieces_they_come(bodies, 
         for begin, end in zip([0, *cuts], [*cuts, len(raw)], strict=True):
             made.data_received(raw[begin:end])
         assert [one.result() for one in asked] == bodies
-        assert not made.lost
+        assert made.usable
 
     asyncio.run(run())
 
@@ -124,7 +132,8 @@ async def test_what_is_no_answer_to_what_was_asked_loses_the_connection(raw):
     made.data_received(raw)
 
     assert isinstance(asked.exception(), errors.CorrelationIdError)
-    assert connection.closed
+    assert connection.closed is CloseReason.CONNECTION_BROKEN
+    assert connection.wire.aborted, "what is not sent yet never is"
     with pytest.raises(errors.KafkaConnectionError):
         made.ask(1, 11, b"")
 
@@ -134,8 +143,8 @@ async def test_an_answer_that_nobody_asked_for_loses_the_connection():
 
     made.data_received(answer(1, b""))
 
-    assert made.lost
-    assert connection.closed
+    assert not made.usable
+    assert connection.closed is CloseReason.CONNECTION_BROKEN
 
 
 async def test_all_that_wait_learn_that_the_connection_is_lost_and_so_does_aiokafka():
@@ -150,7 +159,7 @@ async def test_all_that_wait_learn_that_the_connection_is_lost_and_so_does_aioka
         assert isinstance(one.exception(), errors.KafkaConnectionError)
         assert "broker:9092" in str(one.exception())
     assert connection.lost == [reason]
-    assert connection.closed
+    assert connection.closed is CloseReason.CONNECTION_BROKEN
 
 
 async def test_a_request_without_an_answer_in_time_ends_and_loses_the_connection():
@@ -160,7 +169,7 @@ async def test_a_request_without_an_answer_in_time_ends_and_loses_the_connection
     with pytest.raises(errors.RequestTimedOutError):
         await asked
 
-    assert connection.closed
+    assert connection.closed is CloseReason.CONNECTION_BROKEN
 
 
 async def test_an_answer_in_time_leaves_the_next_request_its_own_time():
@@ -179,6 +188,16 @@ async def test_an_answer_in_time_leaves_the_next_request_its_own_time():
     assert made._timer.cancelled()
 
 
+async def test_a_link_that_is_closed_is_not_said_to_be_broken():
+    made, connection = link()
+    asked = made.ask(1, 11, b"")
+
+    made.close()
+
+    assert isinstance(asked.exception(), errors.KafkaConnectionError)
+    assert connection.closed is CloseReason.SHUTDOWN
+
+
 async def test_nothing_is_asked_over_a_connection_that_somebody_is_closing():
     made, connection = link()
     connection.wire.closing = True
@@ -186,21 +205,28 @@ async def test_nothing_is_asked_over_a_connection_that_somebody_is_closing():
     with pytest.raises(errors.KafkaConnectionError):
         made.ask(1, 11, b"")
 
+    assert connection.closed is CloseReason.CONNECTION_BROKEN, "and the next one is made"
+
 
 class Client:
     """Connects as often as it is told to."""
 
     _request_timeout_ms = 1000
 
-    def __init__(self, *connections: Greeted | None) -> None:
+    def __init__(self, *connections: Greeted | Exception | None) -> None:
         self.connections = list(connections)
+        self.asked = 0
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def _get_conn(self, node: int, *, group: Any) -> Greeted | None:
         assert group == GROUP
+        self.asked += 1
         await self.gate.wait()
-        return self.connections.pop(0)
+        found = self.connections.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
 
 async def test_there_is_one_link_to_a_broker_until_it_is_lost():
@@ -208,30 +234,73 @@ async def test_there_is_one_link_to_a_broker_until_it_is_lost():
     links = Links(client)
 
     first, same = await asyncio.gather(links.to(1), links.to(1))
-    assert first is same
+    assert first is same is await links.to(1)
     first.close()
 
     assert await links.to(1) is not first
+    assert client.asked == 2
 
 
-async def test_a_broker_that_cannot_be_reached_is_said_to_be_so():
-    client: Any = Client(None)
+async def test_a_link_whose_transport_is_ending_is_not_used_again():
+    first = Greeted()
+    client: Any = Client(first, Greeted())
+    links = Links(client)
+    link = await links.to(1)
+    first.wire.closing = True
 
-    with pytest.raises(errors.NodeNotReadyError, match="broker 1"):
-        await Links(client).to(1)
+    assert await links.to(1) is not link
 
 
-async def test_a_connection_that_is_made_while_the_client_closes_is_closed():
-    connection = Greeted()
-    client: Any = Client(connection)
+async def test_all_that_wait_for_a_broker_that_cannot_be_reached_learn_it_at_once():
+    client: Any = Client(None, Greeted())
+    links = Links(client)
+
+    found = await asyncio.gather(links.to(1), links.to(1), return_exceptions=True)
+
+    assert [type(one) for one in found] == [errors.NodeNotReadyError] * 2
+    assert client.asked == 1
+    assert (await links.to(1)).usable
+
+
+async def test_whoever_waits_is_cancelled_and_the_others_get_the_link():
+    client: Any = Client(Greeted())
     client.gate.clear()
     links = Links(client)
-    made = asyncio.ensure_future(links.to(1))
+    first, second = (asyncio.ensure_future(links.to(1)) for _ in range(2))
     await asyncio.sleep(0)
 
-    links.close()
+    first.cancel()
     client.gate.set()
 
+    assert (await second).usable
+
+
+@pytest.mark.parametrize("how", ["read to its end", "ending", "handler is closed"])
+async def test_a_connection_that_ends_before_it_is_ours_is_none(how):
+    connection = Greeted()
+    connection.alive = how != "read to its end"
+    connection.wire.closing = how == "ending"
+    client: Any = Client(RuntimeError(how) if how == "handler is closed" else connection, Greeted())
+    links = Links(client)
+
+    with pytest.raises((errors.NodeNotReadyError, errors.KafkaConnectionError)):
+        await links.to(1)
+
+    assert (await links.to(1)).usable
+
+
+async def test_closed_they_end_and_whoever_waits_for_one_learns_it():
+    connection = Greeted()
+    client: Any = Client(connection, Greeted())
+    links = Links(client)
+    asked = (await links.to(1)).ask(1, 11, b"")
+    client.gate.clear()
+    making = asyncio.ensure_future(links.to(2))
+    await asyncio.sleep(0)
+
+    await links.close()
+
+    assert isinstance(asked.exception(), errors.KafkaConnectionError)
+    assert connection.closed is CloseReason.SHUTDOWN
     with pytest.raises(errors.KafkaConnectionError, match="closed"):
-        await made
-    assert connection.closed
+        await making

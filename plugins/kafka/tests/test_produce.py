@@ -84,7 +84,7 @@ class Asked:
         self.versions = {0: (0, 9)}
         self.asked: list[tuple[int, int, bytes]] = []
         self.answers: list[asyncio.Future[bytes]] = []
-        self.lost = self.closed = False
+        self.lost: Any = None
 
     def ask(self, what: int, version: int, body: bytes) -> asyncio.Future[bytes]:
         if self.lost:
@@ -93,8 +93,8 @@ class Asked:
         self.answers.append(asyncio.get_running_loop().create_future())
         return self.answers[-1]
 
-    def close(self) -> None:
-        self.closed = True
+    def lose(self, why: Exception) -> None:
+        self.lost = why
 
 
 def way() -> tuple[Produce, Asked]:
@@ -151,13 +151,13 @@ async def test_what_is_no_answer_ends_the_connection_and_says_so():
 
     with pytest.raises(errors.KafkaProtocolError):
         await said
-    assert link.closed
+    assert isinstance(link.lost, errors.KafkaProtocolError)
 
 
 @pytest.mark.parametrize("before", [True, False])
 async def test_all_batches_learn_that_the_connection_is_lost(before):
     produce, link = way()
-    link.lost = before
+    link.lost = before and OSError("cut")
     said = [produce.add(A, bytearray(b"a")), produce.add(B, bytearray(b"b"))]
     await asyncio.sleep(0)
     if not before:

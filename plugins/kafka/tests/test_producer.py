@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition, errors
+from mesh_gateway_kafka import faults
 from mesh_gateway_kafka import producer as module
 from mesh_gateway_kafka.batches import natively
 from mesh_gateway_kafka.connection import Connection
@@ -55,8 +56,10 @@ class Cluster:
         self.cluster = self
         self.answers = list(answers)
         self.sent: list[int] = []
+        self.said: list[asyncio.Future[int]] = []
         self.asked = 0
         self.leader: int | None = 1
+        self.topics: list[str] = []
 
     def leader_for_partition(self, place: TopicPartition) -> int | None:
         return self.leader
@@ -68,17 +71,25 @@ class Cluster:
         done.set_result(None)
         return done
 
+    def add_topic(self, topic: str) -> None:
+        self.topics.append(topic)
+
     async def close(self) -> None: ...
 
     def add(self, place: Any, raw: bytearray) -> asyncio.Future[int]:
         self.sent.append(int(raw))
         said: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.said.append(said)
         what = self.answers.pop(0) if self.answers else OK
         if isinstance(what, Exception):
             said.set_exception(what)
         elif what is not None:
             said.set_result(what)
         return said
+
+
+def never() -> asyncio.Future[None]:
+    return asyncio.get_running_loop().create_future()
 
 
 @pytest.fixture
@@ -130,6 +141,7 @@ async def test_a_leader_that_is_not_known_is_asked_for(scripted):
     await producer.send(Batch(), "t", 0)
 
     assert cluster.asked == 1
+    assert cluster.topics == ["t"]
     assert cluster.sent == [0]
 
 
@@ -190,33 +202,55 @@ async def test_the_number_of_a_batch_whose_sender_was_cancelled_is_not_used_agai
     assert cluster.sent == [0, 2]
 
 
-async def test_stopped_it_waits_for_what_is_under_way(scripted):
-    producer, _ = scripted(None)
-    sending = asyncio.ensure_future(producer.send(Batch(), "t", 0))
+async def test_a_sender_that_is_cancelled_before_anything_is_sent_leaves_no_gap(scripted):
+    producer, cluster = scripted(TOO_FEW)
+    cluster.leader = None
+    cluster.force_metadata_update = never
+    sending = asyncio.ensure_future(producer.send(Batch(2), "t", 0))
+    await asyncio.sleep(0)
+    sending.cancel()
+    await asyncio.wait([sending])
+    cluster.leader = 1
+
+    await producer.send(Batch(), "t", 0)
+
+    assert cluster.sent == [0, 0]
+
+
+async def test_stopped_it_waits_for_what_is_under_way_and_for_what_follows_at_once(scripted):
+    producer, cluster = scripted(None, None)
+
+    async def two() -> None:
+        for _ in range(2):
+            await producer.send(Batch(), "t", 0)
+
+    sending = asyncio.ensure_future(two())
     await asyncio.sleep(0)
     stopping = asyncio.ensure_future(producer.stop())
-    await asyncio.sleep(0)
-    assert not stopping.done()
-
-    sending.cancel()
+    for said in range(2):
+        await asyncio.sleep(0)
+        assert not stopping.done()
+        cluster.said[said].set_result(OK)
+        await asyncio.sleep(0)
+    await sending
     await stopping
 
     assert producer._closed.done()
+    assert cluster.sent == [0, 1]
 
 
-async def test_closed_it_tries_nothing_again(scripted):
-    producer, cluster = scripted(CUT)
-
-    def never() -> asyncio.Future[None]:
-        return asyncio.get_running_loop().create_future()
-
+@pytest.mark.parametrize(
+    ("answer", "outcome"), [(CUT, Unknown), (TOO_FEW, faults.Unsent)], ids=["may be stored", "is nowhere"]
+)
+async def test_closed_it_tries_nothing_again_and_says_what_is_known(scripted, answer, outcome):
+    producer, cluster = scripted(answer)
     cluster.force_metadata_update = never
     sending = asyncio.ensure_future(producer.send(Batch(), "t", 0))
     await asyncio.sleep(0)
 
     await producer.close()
 
-    with pytest.raises(errors.ProducerClosed):
+    with pytest.raises(outcome):
         await sending
     assert cluster.sent == [0]
 
