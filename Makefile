@@ -54,6 +54,7 @@ test: setup services  ## everything but benchmarks, in two runs beside each othe
 
 test-faults: setup services  ## only kills, cuts and stalls, and all of them: `make test` tries some of the many
 	MESH_FAULTS=all $(MAKE) $(BESIDE) TESTS="tests/faults tests/properties"
+	MESH_FAULTS=all MESH_NATIVE=off $(BIN)/python -m pytest tests/properties/test_triggering.py
 
 test-alone:
 	eval "$$(scripts/services env --tools)" && $(BIN)/python -m pytest -m "not servers" $(TESTS)

@@ -15,6 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from mesh_gateway_kafka.records import event_of
 
 from tests.faults.figures import counts
 from tests.faults.scale import scaled, thorough
@@ -81,7 +82,7 @@ class Log:
             for where, records in (await self._records.getmany(timeout_ms=1000)).items():
                 for record in records:
                     assert record.offset == len(self._ids[where])
-                    self._ids[where].append(dict(record.headers)["ce_id"].decode())
+                    self._ids[where].append(event_of(record).id)
         return ids[:offset]
 
     async def ends(self) -> dict[TopicPartition, int]:

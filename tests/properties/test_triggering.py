@@ -44,7 +44,7 @@ from tests.properties.machines import THOROUGH, LoopMachine, assert_found
 
 patched = pytest.mark.skipif(
     bool(native.PARTS.compiled),
-    reason="a compiled module calls its own functions, whatever is put over them: told by `make test-python`",
+    reason="a compiled module calls its own functions, whatever is put over them: told by `make test-python` and `make test-faults`",
 )
 
 BEGIN = 1_000.0
@@ -438,6 +438,7 @@ rare = pytest.mark.skipif(not ALL, reason="a minute of examples; MESH_FAULTS=all
 # ── the machine finds ────────────────────────────────────────────────────────────────────────────
 
 
+@patched
 @rare
 def test_a_trigger_whose_new_copies_overtake_parked_ones_is_found(monkeypatch):
     must_park = Trigger._must_park
@@ -498,6 +499,7 @@ def test_parking_that_is_not_told_of_room_is_found(monkeypatch):
     assert_found(TriggerMachine)
 
 
+@patched
 @rare
 def test_a_trigger_that_forgets_when_a_parked_retry_is_due_is_found(monkeypatch):
     monkeypatch.setattr(
