@@ -18,7 +18,7 @@ changes."""
 
 SEEDED = settings(
     max_examples=3_000,
-    stateful_step_count=40,
+    stateful_step_count=80,
     deadline=None,
     derandomize=True,
     database=None,
@@ -26,7 +26,8 @@ SEEDED = settings(
     suppress_health_check=list(HealthCheck),
     print_blob=False,
 )
-"""To find a bug that is known to be there: the same examples each time, and no smaller one is looked for."""
+"""To find a bug that is known to be there: the same examples each time, and no smaller one is looked for. Twice as long as in the
+suite: a copy that overtakes a parked one was met in one of 994, and in none of 3,000 of 40 steps."""
 
 
 def assert_found(machine: type[RuleBasedStateMachine]) -> None:

@@ -1,8 +1,8 @@
 """What consumers of this process are made of in place of aiokafka's own parts.
 
-aiokafka keeps the group, the offsets, and what is fetched from whom; it asks in requests of `fetches`, over `link`s, and has records
-as `fetched` reads them: a fetch costs half (42 instead of 85 µs), and each of its records half (0.9 instead of 1.8). The range of versions in pyproject is narrow
-for the sake of this, too.
+aiokafka keeps the group, the offsets, and what is fetched from whom. It asks in requests of `fetches`, over `link`s, and has
+records as `fetched` reads them: a fetch costs half (42 instead of 85 µs), and each of its records half (0.9 instead of 1.8).
+The range of versions in pyproject is narrow for the sake of this, too.
 """
 
 from __future__ import annotations

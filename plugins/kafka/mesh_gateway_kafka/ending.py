@@ -1,4 +1,4 @@
-"""How a client of aiokafka ends: in order if that is possible in time, else without ceremony.
+"""How clients end, aiokafka's and ours: in order if that is possible in time, else without ceremony.
 
 aiokafka's `stop` waits for brokers that are gone (aiokafka #659), with no limit of its own, and has no public way to be
 abandoned: a `stop` that is cancelled leaves tasks and sockets behind. The range of versions in pyproject is narrow for
@@ -57,14 +57,8 @@ def _running(consumer: AIOKafkaConsumer) -> list[asyncio.Task[Any]]:
     return [task for task in tasks if task is not None and not task.done()]
 
 
-async def stop_producer(producer: Producer, seconds: float) -> None:
-    """Send what is under way and disconnect; raises nothing."""
-    if not await _ended(producer.stop(), seconds):
-        await abandon_producer(producer)
-
-
-async def abandon_producer(producer: Producer) -> None:
-    """At once: what it still holds has been called unknown already, and must not land minutes later."""
+async def end_producer(producer: Producer) -> None:
+    """At once; raises nothing. What it still holds must not land minutes later."""
     await _ended(producer.close(), IN_ORDER)
 
 

@@ -23,7 +23,7 @@ GONE = (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError)
 
 
 class Unsent(errors.KafkaError):  # type: ignore[misc]  # aiokafka has no types
-    """The producer was closed before it sent anything of a batch."""
+    """The producer was closed before anything of a batch can have been stored."""
 
 
 CERTAIN = (
@@ -47,7 +47,6 @@ FATAL = (
     errors.InvalidProducerEpoch,
     errors.InvalidProducerIdMapping,
     errors.ProducerFenced,
-    errors.ProducerClosed,
 )
 """A producer that has met one of these never succeeds again (aiokafka #1017): it is replaced."""
 
@@ -70,7 +69,9 @@ def meant(error: BaseException, doing: str) -> TransportError:
         return ChannelGone(f"cannot {doing}: the topic does not exist")
     if isinstance(error, errors.QuotaViolationError):
         return Throttled(f"Kafka asks us to slow down while we {doing}", retry_after=1)
-    return ConnectionLost(f"cannot {doing}: {type(error).__name__}: {error}")
+    # aiokafka's own say what they are called by themselves.
+    why = str(error) if isinstance(error, errors.KafkaError) else f"{type(error).__name__}: {error}"
+    return ConnectionLost(f"cannot {doing}: {why}")
 
 
 def by_code(code: int, doing: str, message: str = "") -> TransportError:

@@ -1,9 +1,9 @@
 """The records of a partition in an answer, given a batch at a time where a native part reads it.
 
-aiokafka gives one record after another through a generator, each copied into another. Here those of a usual batch come together
-and as they were read: 0.9 µs for each, with its checksum, instead of 1.8. From the first batch on that is in any way not usual (compressed, of a transaction,
-damaged), aiokafka reads the rest of the answer, and says what is wrong with it. The range of versions in pyproject is narrow for
-the sake of the private names here.
+aiokafka gives one record after another through a generator, each copied into another. Here those of a usual batch come
+together and as they were read: 0.9 µs for each, with its checksum, instead of 1.8. From the first batch on that is in any way
+not usual (compressed, of a transaction, damaged), aiokafka reads the rest of the answer, and says what is wrong with it. The
+range of versions in pyproject is narrow for the sake of the private names here.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Records(PartitionRecords):  # type: ignore[misc]
         self._left: list[Any] = []
         """Of the batch that was read last."""
         self._behind = self.next_fetch_offset
-        """That batch."""
+        """The offset behind that batch."""
         self._usually = True
         """Until aiokafka reads the rest: it may be in the middle of a batch."""
         self.ended = False
@@ -66,7 +66,7 @@ class Records(PartitionRecords):  # type: ignore[misc]
 
     def some(self, most: int) -> list[Any]:
         """The next records, so many at most; `next_fetch_offset` is behind them then. Raises what aiokafka raises at a batch that
-        cannot be read, once what comes before it is taken.
+        cannot be read, once the usual batches before it are taken.
         """
         found: list[Any] = []
         while len(found) < most and (self._left or self._read_usual()):
@@ -82,7 +82,7 @@ class Records(PartitionRecords):  # type: ignore[misc]
         return found
 
     def _read_usual(self) -> bool:
-        """Read the next batch if it is usual; whether it has records that are wanted."""
+        """Read on through usual batches, up to one with records that are wanted; whether there is one."""
         while self._usually and (read := self._records.usual()) is not None:
             records, self._behind = read
             if records and records[0].offset < self.next_fetch_offset:

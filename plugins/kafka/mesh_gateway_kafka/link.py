@@ -30,6 +30,10 @@ GROUP = "mesh-gateway"
 """The client's name for our connections, beside its own to the same brokers: nothing of its waits behind our fetches."""
 
 
+class NotAsked(errors.KafkaConnectionError):  # type: ignore[misc]  # aiokafka has no types
+    """The connection was gone before anything of a request went out."""
+
+
 class Link(asyncio.Protocol):
     """One connection to one broker. `ask` may be called while others wait; answers come in the order of the requests."""
 
@@ -58,10 +62,10 @@ class Link(asyncio.Protocol):
 
     def ask(self, what: int, version: int, body: bytes | bytearray) -> asyncio.Future[bytes]:
         """The answer to come, without its number. Ends with `KafkaConnectionError` when the connection is lost, and with
-        `RequestTimedOutError` when there is none in time. Raises the first when it is lost already.
+        `RequestTimedOutError` when there is none in time. Raises `NotAsked` when it is lost already.
         """
         if not self.usable:
-            gone = errors.KafkaConnectionError(f"the connection to {self._place} is gone")
+            gone = NotAsked(f"the connection to {self._place} is gone")
             self.lose(gone)
             raise gone
         self._number = number = (self._number + 1) & 0x7FFFFFFF
@@ -161,9 +165,12 @@ class Links:
         self._seconds: float = client._request_timeout_ms / 1000
         self._links: dict[int, Link] = {}
         self._making: dict[int, asyncio.Task[Link]] = {}
+        self._closed = False
 
     async def to(self, node: int) -> Link:
         """The connection to this broker. Raises `KafkaError` when it cannot be reached: all that wait for it learn that at once."""
+        if self._closed:
+            raise errors.KafkaConnectionError("the client is closed")
         link = self._links.get(node)
         if link is not None and link.usable:
             return link
@@ -180,7 +187,8 @@ class Links:
             raise
 
     async def close(self) -> None:
-        """End them all, also those that are being made. None is made after that: the client closes next."""
+        """End them all, also those that are being made, and make no more."""
+        self._closed = True
         making = list(self._making.values())
         for task in making:
             task.cancel()

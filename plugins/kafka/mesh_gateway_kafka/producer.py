@@ -23,7 +23,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from mesh_gateway_kafka import faults
 from mesh_gateway_kafka.batches import Batch, natively
 from mesh_gateway_kafka.connection import REQUEST_MS, RETRY_MS, Connection
-from mesh_gateway_kafka.link import Links
+from mesh_gateway_kafka.link import Links, NotAsked
 from mesh_gateway_kafka.produce import Place, Produce
 
 log = logging.getLogger(__name__)
@@ -61,9 +61,6 @@ class Producer:
         self._compression, self._most = compression, most
         self._id, self._epoch = -1, -1
         self._sequences: dict[Place, int] = {}
-        self._sending = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
@@ -80,23 +77,17 @@ class Producer:
         except errors.KafkaError as error:
             why = error
         else:
-            if answer.error_code == 0:
+            why = _meant(answer.error_code)
+            if why is None:
                 self._id, self._epoch = answer.producer_id, answer.producer_epoch
                 return True
-            why = _said(answer.error_code)
         if not why.retriable:
             raise why
         log.info("no number for a producer yet: %s", why)
         return False
 
-    async def stop(self) -> None:
-        """Send what is under way, then disconnect."""
-        while self._sending:
-            await self._idle.wait()
-        await self.close()
-
     async def close(self) -> None:
-        """Disconnect. Whoever still sends learns that the producer is closed, and that nothing is known."""
+        """Disconnect. Whoever still sends learns so, and whether what it sends is certainly not stored."""
         if not self._closed.done():
             self._closed.set_result(None)
         await self._links.close()
@@ -122,16 +113,11 @@ class Producer:
         batch._set_producer_state(self._id, self._epoch, sequence)
         sending = _Sending(place, batch._build())
         self._sequences[place] = following(sequence, batch.record_count())
-        self._sending += 1
-        self._idle.clear()
         try:
             await self._stored(sending)
         finally:
             if sending.is_nowhere:
                 self._sequences[place] = sequence
-            self._sending -= 1
-            if not self._sending:
-                self._idle.set()
 
     async def _stored(self, sending: _Sending) -> None:
         while (why := await self._failure(sending)) is not None:
@@ -139,34 +125,35 @@ class Producer:
                 if sending.is_nowhere or not isinstance(why, faults.CERTAIN):
                     raise why
                 raise Unknown(f"{why}; an attempt before that may have stored it") from why
-            log.warning("not stored yet in %s partition %d: %s", *sending.place, why)
+            if not self._closed.done():
+                log.warning("not stored yet in %s partition %d: %s", *sending.place, why)
             await self._pause(asks=why.invalid_metadata or isinstance(why, errors.NodeNotReadyError))
 
     async def _failure(self, sending: _Sending) -> errors.KafkaError | None:
-        """Send it once; why it is not stored."""
+        """Send it once to whoever leads its partition; why it is not stored."""
         if self._closed.done():
             return faults.Unsent("the producer is closed")
         topic, partition = sending.place
         leader = self.client.cluster.leader_for_partition(TopicPartition(topic, partition))
         if leader is None or leader == -1:
-            self.client.add_topic(
-                topic
-            )  # one that was known because all were asked for is asked for by its name from now on
+            # A topic that was known because all were asked for is asked for by its name from now on.
+            self.client.add_topic(topic)
             return errors.LeaderNotAvailableError("the partition has no leader")
-        was_nowhere = sending.is_nowhere
         try:
-            way = await self._way(leader)
-            sending.is_nowhere = False
-            code = await way.add(sending.place, sending.raw)
+            return await self._attempt(await self._way(leader), sending)
         except errors.KafkaError as error:
             return error
-        if code in (
-            0,
-            errors.DuplicateSequenceNumber.errno,
-        ):  # the second says that it has been stored before
-            return None
-        why = _said(code)
-        sending.is_nowhere = was_nowhere and isinstance(why, faults.CERTAIN)
+
+    async def _attempt(self, way: Produce, sending: _Sending) -> errors.KafkaError | None:
+        """Why it is not stored, by the broker's own word. Raises `KafkaError` when there is none."""
+        was_nowhere, sending.is_nowhere = sending.is_nowhere, False
+        try:
+            why = _meant(await way.add(sending.place, sending.raw))
+        except NotAsked:
+            sending.is_nowhere = was_nowhere
+            raise
+        if why is not None and isinstance(why, faults.CERTAIN):
+            sending.is_nowhere = was_nowhere
         return why
 
     async def _way(self, node: int) -> Produce:
@@ -180,12 +167,16 @@ class Producer:
         """Before another try; until the cluster's state is known anew, if what we know of it may be the cause."""
         await asyncio.sleep(RETRY_MS / 1000)
         if asks and not self._closed.done():
+            refreshed = self.client.force_metadata_update()
             await asyncio.wait(
-                [self.client.force_metadata_update(), self._closed], return_when=asyncio.FIRST_COMPLETED
+                [refreshed, self._closed], timeout=REQUEST_MS / 1000, return_when=asyncio.FIRST_COMPLETED
             )
 
 
-def _said(code: int) -> errors.KafkaError:
+def _meant(code: int) -> errors.KafkaError | None:
+    """The error that a broker has said by its number; None for one that says that it is stored."""
+    if code in (0, errors.DuplicateSequenceNumber.errno):  # now, or by an attempt before
+        return None
     kind = errors.for_code(code)
     return kind(kind.description)
 

@@ -8,6 +8,7 @@ not recover from, so that nothing old stands before what comes next.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +23,7 @@ from mesh_gateway.event import Event
 from mesh_gateway_kafka import faults
 from mesh_gateway_kafka.batches import natively
 from mesh_gateway_kafka.connection import Connection
-from mesh_gateway_kafka.ending import IN_ORDER, LOST, abandon_producer, stop_producer
+from mesh_gateway_kafka.ending import IN_ORDER, end_producer
 from mesh_gateway_kafka.producer import Producer
 from mesh_gateway_kafka.records import encode, encode_natively
 from mesh_gateway_kafka.shares import Share, shares
@@ -82,6 +83,8 @@ class Publisher:
         self._turn = count()
         self._hashes: dict[bytes, int] = {}
         self._sending: dict[tuple[str, int], asyncio.Lock] = {}
+        self._publishing = 0
+        self._idle = asyncio.Event()
         self.replaced = 0
         """Producers that were given up."""
 
@@ -91,26 +94,40 @@ class Publisher:
         try:
             await producer.start()
         except errors.KafkaError as error:
-            await stop_producer(producer, LOST)
+            await end_producer(producer)
             raise faults.meant(
                 error, "start an idempotent producer (IdempotentWrite, or Write on a topic)"
             ) from error
         except BaseException:
-            await stop_producer(producer, LOST)
+            await end_producer(producer)
             raise
         self._producer = producer
 
     async def close(self, seconds: float = IN_ORDER) -> None:
-        """End what is under way within `seconds`, and disconnect."""
+        """End the publishes that are under way within `seconds`, and disconnect."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await stop_producer(producer, seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    while self._publishing:
+                        await self._idle.wait()
+            await end_producer(producer)
 
     async def publish(self, topic: str, events: Sequence[Event], limit: int) -> None:
         """Durable on all in-sync replicas when it returns. Raises `PublishError`, or another
         `TransportError` when nothing was stored. A record of more than `limit` bytes is refused.
         """
         producer = await self._current()
+        self._publishing += 1
+        try:
+            await self._publish(producer, topic, events, limit)
+        finally:
+            self._publishing -= 1
+            if not self._publishing:
+                self._idle.set()  # whoever waits looks again, and waits for the next if there is one by then
+                self._idle.clear()
+
+    async def _publish(self, producer: Producer, topic: str, events: Sequence[Event], limit: int) -> None:
         verdict = Verdict()
         pending = set(range(len(events)))
         try:
@@ -140,11 +157,11 @@ class Publisher:
         return self._producer
 
     async def _replace(self, producer: Producer) -> None:
-        """Give this producer up; the next publish starts another. Others that use it learn that nothing is known."""
+        """Give this producer up; the next publish starts another. Others that use it learn what is known."""
         if self._producer is producer:
             self._producer = None
             self.replaced += 1
-            await abandon_producer(producer)
+            await end_producer(producer)
 
     async def _shares(
         self,

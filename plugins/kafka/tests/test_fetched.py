@@ -9,7 +9,7 @@ import aiokafka.consumer.consumer
 import aiokafka.consumer.fetcher
 import pytest
 from aiokafka import TopicPartition, errors
-from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
+from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.record import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from hypothesis import given
@@ -27,6 +27,8 @@ needed = pytest.mark.skipif(native.PARTS.usual_records is None, reason=str(nativ
 PLACE = TopicPartition("t", 0)
 USUAL = [(b"ce_specversion", b"1.0"), (b"ce_id", b"1"), (b"ce_source", b"/s"), (b"ce_type", b"t")]
 UNUSUAL = [*USUAL, ("ce_é".encode(), b"1")]
+Theirs: Any = Records.__mro__[1]
+"""aiokafka's own; its module has ours by now."""
 TRANSACTIONAL, CONTROL = 0x10, 0x20
 COMMIT = struct.pack(">hh", 0, 1)
 
@@ -50,10 +52,10 @@ def log(*batches: tuple[list[Record], dict[str, Any]]) -> bytes:
     return raw
 
 
-def read(raw: bytes, offset: int = 0, aborted: Any = ()) -> tuple[Records, PartitionRecords]:
+def read(raw: bytes, offset: int = 0, aborted: Any = ()) -> tuple[Records, Any]:
     """By ours and by aiokafka."""
     settings: Any = (list(aborted), offset, None, None, True, READ_COMMITTED)
-    return Records(PLACE, Batches(raw), *settings), PartitionRecords(PLACE, MemoryRecords(raw), *settings)
+    return Records(PLACE, Batches(raw), *settings), Theirs(PLACE, MemoryRecords(raw), *settings)
 
 
 def whole(records: Records, most: int = 100) -> list[Any]:

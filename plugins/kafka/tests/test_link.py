@@ -286,6 +286,8 @@ async def test_a_connection_that_ends_before_it_is_ours_is_none(how):
     with pytest.raises((errors.NodeNotReadyError, errors.KafkaConnectionError)):
         await links.to(1)
 
+    if how != "handler is closed":
+        assert connection.closed is CloseReason.CONNECTION_BROKEN, "or aiokafka would hand it out again"
     assert (await links.to(1)).usable
 
 
@@ -304,3 +306,19 @@ async def test_closed_they_end_and_whoever_waits_for_one_learns_it():
     assert connection.closed is CloseReason.SHUTDOWN
     with pytest.raises(errors.KafkaConnectionError, match="closed"):
         await making
+    with pytest.raises(errors.KafkaConnectionError, match="closed"):
+        await links.to(1)
+
+
+async def test_whoever_is_cancelled_while_they_close_is_cancelled():
+    client: Any = Client(Greeted())
+    client.gate.clear()
+    links = Links(client)
+    waiting = asyncio.ensure_future(links.to(1))
+    await asyncio.sleep(0)
+
+    waiting.cancel()
+    await links.close()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

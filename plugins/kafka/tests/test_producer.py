@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from mesh_gateway_kafka import faults
 from mesh_gateway_kafka import producer as module
 from mesh_gateway_kafka.batches import natively
 from mesh_gateway_kafka.connection import Connection
+from mesh_gateway_kafka.link import NotAsked
 from mesh_gateway_kafka.producer import Producer, Unknown, following
 from mesh_gateway_kafka.records import encode, encode_natively
 
@@ -96,6 +98,7 @@ def never() -> asyncio.Future[None]:
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A producer and its cluster, which pauses before another try without taking any time."""
     monkeypatch.setattr(module, "RETRY_MS", 0)
+    monkeypatch.setattr(module, "REQUEST_MS", 3_600_000)
 
     def made(*answers: int | Exception | None) -> tuple[Producer, Cluster]:
         producer = Producer(LINK, compression="none", most=1000)
@@ -203,7 +206,7 @@ async def test_the_number_of_a_batch_whose_sender_was_cancelled_is_not_used_agai
 
 
 async def test_a_sender_that_is_cancelled_before_anything_is_sent_leaves_no_gap(scripted):
-    producer, cluster = scripted(TOO_FEW)
+    producer, cluster = scripted()
     cluster.leader = None
     cluster.force_metadata_update = never
     sending = asyncio.ensure_future(producer.send(Batch(2), "t", 0))
@@ -214,45 +217,77 @@ async def test_a_sender_that_is_cancelled_before_anything_is_sent_leaves_no_gap(
 
     await producer.send(Batch(), "t", 0)
 
-    assert cluster.sent == [0, 0]
+    assert cluster.sent == [0]
 
 
-async def test_stopped_it_waits_for_what_is_under_way_and_for_what_follows_at_once(scripted):
-    producer, cluster = scripted(None, None)
+async def test_a_connection_that_was_gone_before_the_request_has_stored_nothing(scripted):
+    producer, cluster = scripted(NotAsked("gone"), DENIED)
 
-    async def two() -> None:
-        for _ in range(2):
-            await producer.send(Batch(), "t", 0)
+    with pytest.raises(errors.TopicAuthorizationFailedError):
+        await producer.send(Batch(2), "t", 0)
+    await producer.send(Batch(), "t", 0)
 
-    sending = asyncio.ensure_future(two())
-    await asyncio.sleep(0)
-    stopping = asyncio.ensure_future(producer.stop())
-    for said in range(2):
-        await asyncio.sleep(0)
-        assert not stopping.done()
-        cluster.said[said].set_result(OK)
-        await asyncio.sleep(0)
-    await sending
-    await stopping
-
-    assert producer._closed.done()
-    assert cluster.sent == [0, 1]
+    assert cluster.sent == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome"), [(CUT, Unknown), (TOO_FEW, faults.Unsent)], ids=["may be stored", "is nowhere"]
+    ("answer", "outcome"),
+    [(CUT, Unknown), (LEADER_MOVED, Unknown), (NotAsked("gone"), faults.Unsent)],
+    ids=["cut", "leader moved", "never sent"],
 )
 async def test_closed_it_tries_nothing_again_and_says_what_is_known(scripted, answer, outcome):
     producer, cluster = scripted(answer)
-    cluster.force_metadata_update = never
+    asked = asyncio.Event()
+
+    def ask() -> asyncio.Future[None]:
+        asked.set()
+        return never()
+
+    cluster.force_metadata_update = ask
     sending = asyncio.ensure_future(producer.send(Batch(), "t", 0))
-    await asyncio.sleep(0)
+    await asked.wait()
 
     await producer.close()
 
     with pytest.raises(outcome):
         await sending
     assert cluster.sent == [0]
+
+
+class Bootstrapped(Cluster):
+    """A client that gives a producer its number, once it has said each of `answers`."""
+
+    def __init__(self, *answers: int | Exception) -> None:
+        super().__init__()
+        self.said_of_number = list(answers)
+
+    async def bootstrap(self) -> None: ...
+
+    def get_random_node(self) -> int:
+        return 1
+
+    async def send(self, node: int, request: Any) -> Any:
+        what = self.said_of_number.pop(0)
+        if isinstance(what, Exception):
+            raise what
+        return SimpleNamespace(error_code=what, producer_id=7, producer_epoch=1)
+
+
+async def test_a_number_that_cannot_be_given_yet_is_asked_for_again(scripted):
+    producer, _ = scripted()
+    producer.client = Bootstrapped(errors.CoordinatorLoadInProgressError.errno, CUT, OK)
+
+    await producer.start()
+
+    assert (producer._id, producer._epoch) == (7, 1)
+
+
+async def test_a_number_that_is_refused_is_not_asked_for_again(scripted):
+    producer, _ = scripted()
+    producer.client = Bootstrapped(errors.ClusterAuthorizationFailedError.errno)
+
+    with pytest.raises(errors.ClusterAuthorizationFailedError):
+        await producer.start()
 
 
 # ── on the real broker ───────────────────────────────────────────────────────────────────────
@@ -277,7 +312,7 @@ async def test_a_batch_that_is_sent_twice_is_stored_once(make, own, servers):
     leader = producer.client.cluster.leader_for_partition(TopicPartition(topic, 0))
     again = [await (await producer._way(leader)).add((topic, 0), batch._build()) for batch in batches]
 
-    await producer.stop()
+    await producer.close()
     assert set(again) <= {OK, STORED_BEFORE}
     consumer = AIOKafkaConsumer(bootstrap_servers=servers)
     await consumer.start()

@@ -35,20 +35,18 @@ class Batch:
 
 
 class Producer:
-    """Answers each batch with the next of `endings`: None = stored, an exception, or "never"."""
+    """Answers each batch with the next of `endings`: None = stored, an exception, or "never", unless `confirm` is set."""
 
     made: list[Producer]
 
     def __init__(self, endings: list[Ending], per_batch: int) -> None:
         self.endings, self.per_batch = endings, per_batch
         self.sent: list[tuple[int, Batch]] = []
+        self.confirm = asyncio.Event()
         self.client = self.cluster = self
         self.stopped = False
 
     async def start(self) -> None: ...
-
-    async def stop(self) -> None:
-        self.stopped = True
 
     async def close(self) -> None:
         self.stopped = True
@@ -68,7 +66,7 @@ class Producer:
         if isinstance(what, BaseException):
             raise what
         if what is not None:
-            await asyncio.Event().wait()
+            await self.confirm.wait()
 
 
 @pytest.fixture
@@ -198,3 +196,36 @@ async def test_a_topic_that_is_gone_is_said_at_once(publisher, made, monkeypatch
     monkeypatch.setattr(Producer, "partitions_for_topic", lambda self, topic: None)
     with pytest.raises(ChannelGone, match="no topic"):
         await publisher(exists=gone).publish("topic", events(1), LIMIT)
+
+
+async def test_closed_it_waits_for_publishes_also_for_those_that_wait_for_their_turn(publisher, made):
+    publisher = publisher("never", None, deadline=30)
+    publishing = [
+        asyncio.ensure_future(publisher.publish("topic", events(1, partitionkey="k"), LIMIT))
+        for _ in range(2)
+    ]
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(publisher.close(30))
+    while not made[0].sent:
+        await asyncio.sleep(0)
+    assert not made[0].stopped
+
+    made[0].confirm.set()
+    await closing
+
+    assert [one.exception() for one in publishing] == [None, None]
+    assert len(made[0].sent) == 2
+    assert made[0].stopped
+
+
+async def test_closed_it_does_not_wait_for_ever(publisher, made):
+    publisher = publisher("never", deadline=0.02)
+    publishing = asyncio.ensure_future(publisher.publish("topic", events(1), LIMIT))
+    while not made:
+        await asyncio.sleep(0)
+
+    await publisher.close(0)
+
+    assert made[0].stopped
+    with pytest.raises(PublishError):
+        await publishing
