@@ -7,6 +7,7 @@ The range of versions in pyproject is narrow for the sake of this, too.
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from io import BytesIO
 from typing import Any
@@ -20,6 +21,9 @@ from mesh_gateway_kafka.fetched import Batches, Records, Result
 from mesh_gateway_kafka.fetches import Fetch
 from mesh_gateway_kafka.link import Links
 
+MOMENT = 1.0
+"""Seconds for a broker that answers to do so."""
+
 
 class Client(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no types
     """Sends fetches over connections of their own, and all else as ever."""
@@ -27,6 +31,17 @@ class Client(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no types
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._links = Links(self)
+
+    async def bootstrap(self) -> None:
+        """As ever; but cancelled it ends in order, within `MOMENT` if it can: aiokafka's would leave a connection open."""
+        starting = asyncio.ensure_future(super().bootstrap())
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await asyncio.wait([starting], timeout=MOMENT)
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            raise
 
     async def send(self, node_id: int, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
         """The answer. Raises `KafkaError`."""

@@ -99,3 +99,25 @@ async def test_closed_its_links_are():
     await made.close()
 
     assert made._links.closed
+
+
+async def test_cancelled_while_it_starts_it_leaves_no_connection_open(monkeypatch):
+    made, _ = client(11, b"")
+    closed = asyncio.Event()
+    answer = asyncio.Event()
+
+    async def bootstrap(self: Any) -> None:
+        await answer.wait()
+        closed.set()
+
+    monkeypatch.setattr(AIOKafkaClient, "bootstrap", bootstrap)
+    starting = asyncio.ensure_future(made.bootstrap())
+    await asyncio.sleep(0)
+
+    starting.cancel()
+    await asyncio.sleep(0)
+    answer.set()
+
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert closed.is_set()
