@@ -99,7 +99,7 @@ def chosen(environment: Mapping[str, str]) -> Parts:
         usual_records=records.usual_records,
         record_headers=records.record_headers,
         batch_records=records.batch_records,
-        crc32c=records.crc32c,
+        crc32c=getattr(records, "crc32c", None),  # a wheel from before there was one
     )
 
 

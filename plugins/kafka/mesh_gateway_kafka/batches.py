@@ -36,7 +36,7 @@ def natively(compression: str) -> bool:
 
 
 class Batch:
-    """What aiokafka's producer asks of a `BatchBuilder`; all of its records are of the moment of the first."""
+    """Stands in for aiokafka's `BatchBuilder`; all of its records are of the moment of the first."""
 
     def __init__(self, most: int) -> None:
         self._records: list[tuple[bytes | None, bytes | None, bytes]] = []

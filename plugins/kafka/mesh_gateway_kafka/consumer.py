@@ -26,7 +26,7 @@ MOMENT = 1.0
 
 
 class Client(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no types
-    """Sends fetches over connections of their own, and all else as ever."""
+    """Sends fetches over connections of their own, and all else as ever. The producer's, too, for the sake of its start."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

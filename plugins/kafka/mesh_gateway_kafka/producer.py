@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import TopicPartition, errors
-from aiokafka.client import AIOKafkaClient
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from mesh_gateway_kafka import faults
 from mesh_gateway_kafka.batches import Batch, natively
 from mesh_gateway_kafka.connection import REQUEST_MS, RETRY_MS, Connection
+from mesh_gateway_kafka.consumer import Client
 from mesh_gateway_kafka.link import Links, NotAsked
 from mesh_gateway_kafka.produce import Place, Produce
 
@@ -55,7 +55,7 @@ class Producer:
     """Sends batches to the leaders of their partitions. `send` may be called concurrently, once at a time for each partition."""
 
     def __init__(self, connection: Connection, *, compression: str, most: int) -> None:
-        self.client = AIOKafkaClient(**connection.settings)
+        self.client = Client(**connection.settings)
         self._links = Links(self.client)
         self._ways: dict[int, Produce] = {}
         self._compression, self._most = compression, most
