@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 NATIVE := .venv/.native
-COMPILED := $(wildcard mesh_gateway/*.py) $(shell find mesh_gateway/broker mesh_gateway/delivery mesh_gateway/filters mesh_gateway/ingress \
-  mesh_gateway/transport mesh_gateway/wire -name '*.py') $(wildcard plugins/*/mesh_gateway_*/*.py)
+COMPILED := $(wildcard mesh_gateway/*.py) $(shell find $(addprefix mesh_gateway/,$(file < native/floors.txt)) -name '*.py') \
+  $(wildcard plugins/*/mesh_gateway_*/*.py)
 
 .PHONY: help services setup check format test test-alone test-on-servers test-python test-faults bench demo lock clean docs
 

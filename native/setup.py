@@ -22,10 +22,10 @@ PLUGINS = {f"mesh_gateway_{name}": ROOT / "plugins" / name for name in ("kafka",
 HOMES = {GATEWAY: ROOT, **PLUGINS}
 """Where the package lies that a module belongs to."""
 
-FLOORS = ("attributes.py", "errors.py", "event.py", "native.py", *(
-    f"{floor}/**/*.py" for floor in ("broker", "delivery", "filters", "ingress", "transport", "wire")
-))  # fmt: skip
-"""What the compiled modules of the gateway import lies in these."""
+FLOORS = (HERE / "floors.txt").read_text().split()
+"""Folders of the gateway: what its compiled modules import lies in these and in the modules below."""
+
+IMPORTED = ("attributes.py", "errors.py", "event.py", "native.py", *(f"{floor}/**/*.py" for floor in FLOORS))
 
 NAMES = (HERE / "compiled.txt").read_text().split()
 SOURCES = {
@@ -55,7 +55,7 @@ def made_of(package: str) -> dict[str, object]:
     """The libraries of a package, and what they were made of and with."""
     folder = HOMES[package] / package
     files = [
-        file for glob in (FLOORS if package == GATEWAY else ["*.py"]) for file in sorted(folder.glob(glob))
+        file for glob in (IMPORTED if package == GATEWAY else ["*.py"]) for file in sorted(folder.glob(glob))
     ]
     return {
         "libraries": [name for name in NAMES if name.startswith(f"{package}.")],

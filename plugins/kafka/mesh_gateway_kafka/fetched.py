@@ -9,22 +9,13 @@ range of versions in pyproject is narrow for the sake of the private names here.
 from __future__ import annotations
 
 from itertools import islice
-from struct import Struct
 from typing import Any
 
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 from aiokafka.record.memory_records import _MemoryRecordsPy
 
 from mesh_gateway import native
-from mesh_gateway_kafka.batches import crc32c
-
-_HEAD = Struct(">qiibIhi")
-"""First offset, bytes that follow, epoch of the leader, version of the format, checksum of all behind it, attributes, last offset."""
-_SUMMED_FROM = 21
-_SMALLEST = 61
-_MAGIC = 2
-_NOT_PLAIN = 0x37
-"""Attributes of a batch that is compressed, of a transaction, or of control."""
+from mesh_gateway_kafka.batches import plain
 
 MANY = 2**31
 """Records, when nobody says how many."""
@@ -36,16 +27,14 @@ class Batches(_MemoryRecordsPy):  # type: ignore[misc]  # aiokafka has no types
     def usual(self) -> tuple[list[Any], int] | None:
         """The records of the next batch and the offset behind it. None, and nothing is taken, when it is not usual."""
         piece = self._next_slice
-        if native.PARTS.usual_records is None or piece is None or len(piece) < _SMALLEST:
+        if native.PARTS.usual_records is None or piece is None:
             return None
-        first, _, _, magic, checksum, attributes, last = _HEAD.unpack_from(piece)
-        if magic != _MAGIC or attributes & _NOT_PLAIN or crc32c(piece[_SUMMED_FROM:]) != checksum:
-            return None
-        records = native.PARTS.usual_records(bytes(piece))
-        if records is None:
+        offsets = plain(piece)
+        records = None if offsets is None else native.PARTS.usual_records(bytes(piece))
+        if offsets is None or records is None:
             return None
         self._cache_next()
-        return records, first + last + 1
+        return records, offsets[1] + 1
 
 
 class Records(PartitionRecords):  # type: ignore[misc]

@@ -12,6 +12,8 @@ from struct import Struct
 
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v11, FetchResponse_v11
 
+from mesh_gateway_kafka import texts
+
 _ASKED = Struct(">iiiibiii")
 """Replica, longest wait, fewest and most bytes, isolation, session and its epoch, number of topics."""
 _WANTED = Struct(">iiqqi")
@@ -26,7 +28,7 @@ _ABORTED = Struct(">qq")
 """Producer, its first offset."""
 _RECORDS = Struct(">ii")
 """The replica to be preferred, bytes of records."""
-_COUNT, _LENGTH = Struct(">i"), Struct(">h")
+_COUNT = Struct(">i")
 
 Aborted = list[tuple[int, ...]]
 Found = tuple[int, int, int, int, int, Aborted, int, bytes]
@@ -47,17 +49,11 @@ class Answer(FetchResponse_v11):  # type: ignore[misc]  # aiokafka has no types
         at = _ANSWERED.size
         found: list[tuple[str, list[Found]]] = []
         for _ in range(topics):
-            name, at = _text(raw, at)
+            name, at = texts.read(raw, at)
             (count,) = _COUNT.unpack_from(raw, at)
             partitions, at = _partitions(raw, at + _COUNT.size, count)
             found.append((name, partitions))
         return cls(*head, found)
-
-
-def _text(raw: bytes, at: int) -> tuple[str, int]:
-    (length,) = _LENGTH.unpack_from(raw, at)
-    at += _LENGTH.size
-    return raw[at : at + length].decode(), at + length
 
 
 def _partitions(raw: bytes, at: int, count: int) -> tuple[list[Found], int]:
@@ -95,15 +91,10 @@ class Question(FetchRequest_v11):  # type: ignore[misc]
         asked = (self.replica_id, self.max_wait_time, self.min_bytes, self.max_bytes, self.isolation_level)
         parts = [_ASKED.pack(*asked, self.session_id, self.session_epoch, len(self.topics))]
         for topic, partitions in self.topics:
-            parts += (_written(topic), _COUNT.pack(len(partitions)))
+            parts += (texts.written(topic), _COUNT.pack(len(partitions)))
             parts += [_WANTED.pack(*wanted) for wanted in partitions]
-        parts += (_COUNT.pack(0), _written(self.rack_id))  # no topics are forgotten: there is no session
+        parts += (_COUNT.pack(0), texts.written(self.rack_id))  # no topics are forgotten: there is no session
         return b"".join(parts)
-
-
-def _written(text: str) -> bytes:
-    encoded = text.encode()
-    return _LENGTH.pack(len(encoded)) + encoded
 
 
 class Fetch(FetchRequest):  # type: ignore[misc]

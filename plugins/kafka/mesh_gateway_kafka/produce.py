@@ -10,6 +10,7 @@ from struct import Struct
 
 from aiokafka import errors
 
+from mesh_gateway_kafka import texts
 from mesh_gateway_kafka.link import Link
 
 PRODUCE = 0
@@ -21,7 +22,7 @@ _WITH_START = 5
 _ASKED = Struct(">hhii")
 """Bytes of the transaction's name, who must have it, milliseconds for them, number of topics."""
 _NONE, _ALL_IN_SYNC = -1, -1
-_COUNT, _LENGTH = Struct(">i"), Struct(">h")
+_COUNT = Struct(">i")
 _BATCH = Struct(">ii")
 """Partition, bytes of its batch."""
 _SAID, _SAID_WITH_START = Struct(">ihqq"), Struct(">ihqqq")
@@ -114,8 +115,7 @@ def request(batches: Mapping[Place, bytearray], milliseconds: int) -> bytes:
         topics.setdefault(topic, []).append((partition, batch))
     parts: list[bytes | bytearray] = [_ASKED.pack(_NONE, _ALL_IN_SYNC, milliseconds, len(topics))]
     for topic, partitions in topics.items():
-        name = topic.encode()
-        parts += (_LENGTH.pack(len(name)), name, _COUNT.pack(len(partitions)))
+        parts += (texts.written(topic), _COUNT.pack(len(partitions)))
         for partition, batch in partitions:
             parts += (_BATCH.pack(partition, len(batch)), batch)
     return b"".join(parts)
@@ -128,10 +128,7 @@ def verdicts(raw: bytes, version: int) -> dict[Place, int]:
     (topics,) = _COUNT.unpack_from(raw)
     at = _COUNT.size
     for _ in range(topics):
-        (length,) = _LENGTH.unpack_from(raw, at)
-        at += _LENGTH.size
-        topic = raw[at : at + length].decode()
-        at += length
+        topic, at = texts.read(raw, at)
         (count,) = _COUNT.unpack_from(raw, at)
         at += _COUNT.size
         for _ in range(count):
