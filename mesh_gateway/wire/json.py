@@ -107,7 +107,7 @@ def _plain_members(body: bytes, max_events: int) -> list[Members] | None:
         each = _each_members.decode(body)
     except (msgspec.DecodeError, RecursionError):
         return None
-    return each if repeated.none(each, colons) else None
+    return each if repeated.none(each, body, colons) else None
 
 
 def _has_more(body: bytes, byte: bytes, most: int) -> bool:

@@ -61,7 +61,7 @@ def _legal(text: bytes) -> str:
 
     Nearly no text has any. To let the expression find that out costs as much as all else of a message of 1 KiB together.
     """
-    if _LAST_TWO not in text:
+    if text.isascii() or _LAST_TWO not in text:  # what is no ASCII costs 1.3 µs for 1,000 bytes
         return text.decode()
     return _illegal.sub(lambda found: f"\\u{ord(found[0]):04x}", text.decode())
 
