@@ -16,6 +16,7 @@ import aiokafka.consumer.consumer
 import aiokafka.consumer.fetcher
 from aiokafka import errors
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 
 from mesh_gateway_kafka.fetched import Batches, Records, Result
 from mesh_gateway_kafka.fetches import Fetch
@@ -63,9 +64,21 @@ class Client(AIOKafkaClient):  # type: ignore[misc]  # aiokafka has no types
         await super().close()
 
 
+class Coordinator(GroupCoordinator):  # type: ignore[misc]
+    """Speaks for a member of a group as ever; a commit that outlives whoever asked for it ends without a word."""
+
+    async def _do_commit_offsets(self, assignment: Any, offsets: Any) -> None:
+        # In a task of its own, shielded. Once its caller is cancelled, nobody would hear of its error but asyncio, which tells the log.
+        committing = asyncio.current_task()
+        assert committing is not None
+        committing.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await super()._do_commit_offsets(assignment, offsets)
+
+
 def replace() -> None:
     """Let the consumers of this process be made so. Harmless when called again."""
     aiokafka.consumer.consumer.AIOKafkaClient = Client
+    aiokafka.consumer.consumer.GroupCoordinator = Coordinator
     aiokafka.consumer.fetcher.FetchRequest = Fetch
     aiokafka.consumer.fetcher.FetchResult = Result
     aiokafka.consumer.fetcher.PartitionRecords = Records

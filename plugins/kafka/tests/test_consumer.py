@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
-from aiokafka import errors
+from aiokafka import OffsetAndMetadata, TopicPartition, errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.fetch import FetchResponse_v10, FetchResponse_v11
-from mesh_gateway_kafka.consumer import Client
+from mesh_gateway_kafka.consumer import Client, Coordinator
 from mesh_gateway_kafka.fetches import Fetch
 
 FETCH = Fetch(500, 1, 1, 1, [("t", [(0, 1, 1)])], "")
@@ -121,3 +122,40 @@ async def test_cancelled_while_it_starts_it_leaves_no_connection_open(monkeypatc
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert closed.is_set()
+
+
+class Cut(Coordinator):
+    """Knows its broker, and loses the connection to it while a commit waits for its answer."""
+
+    def __init__(self) -> None:
+        self.group_id, self.generation, self.member_id, self.coordinator_id = "g", 1, "m", 1
+        self._commit_lock = asyncio.Lock()
+        self.commit: Any = None
+        self.asked, self.cut = asyncio.Event(), asyncio.Event()
+
+    async def ensure_coordinator_known(self) -> None:
+        pass
+
+    async def _send_req(self, request: Any) -> Any:
+        self.commit = asyncio.current_task()
+        self.asked.set()
+        await self.cut.wait()
+        raise errors.KafkaConnectionError("closed")
+
+
+async def test_a_commit_whose_caller_was_cancelled_ends_without_a_word():
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+    coordinator = Cut()
+    offsets = {TopicPartition("t", 0): OffsetAndMetadata(1, "")}
+    caller = asyncio.create_task(coordinator.commit_offsets(None, offsets))
+    await coordinator.asked.wait()
+
+    caller.cancel()
+    await asyncio.wait([caller])
+    coordinator.cut.set()
+    await asyncio.wait([coordinator.commit])
+    coordinator.commit = None
+    gc.collect()
+
+    assert told == []
