@@ -39,9 +39,10 @@ _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)\Z",
     re.ASCII,
 ).match
-# The days that every month has, without groups: enough for most moments, and three times as fast.
+# As most write it, on any day but 29 February, without groups: three times as fast.
 _USUAL_TIME = re.compile(
-    r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?Z\Z"
+    r"[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\Z"
 ).match
 _URI = r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]*"
 _URI_REFERENCE = re.compile(rf"(?!\Z){_URI}(?:%[0-9A-Fa-f]{{2}}{_URI})*\Z").match

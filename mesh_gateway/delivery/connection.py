@@ -145,9 +145,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # a stream transport, by construction
 
     def data_received(self, data: bytes) -> None:
-        exchange = (
-            self.exchange
-        )  # a name of its own: feeding may end it, and compiled code believes what it was told once
+        # A name of its own: feeding may end it, and compiled code believes what it was told once.
+        exchange = self.exchange
         if exchange is None:
             self._fail("bytes without a request")
             return

@@ -18,7 +18,8 @@ from mesh_gateway.filters.nodes import Compare, Demand
 
 MEMORY = 8_192
 """Answers remembered; when it is full it starts anew. With `LONGEST_KEY` it is 15 MB at the very worst (four
-bytes a character, 0.3 KB for the rest), about 3 MB with the types and sources people have."""
+bytes a character, 0.3 KB for the rest), about 3 MB with the types and sources people have. What the index itself is worth, with
+sources that vary, is in the rows *filters* of docs/performance.md: with 100 triggers a tenth of asking each."""
 LONGEST_KEY = 384
 """Characters of type and source together; longer ones are matched every time."""
 

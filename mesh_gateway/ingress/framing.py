@@ -26,7 +26,8 @@ _host = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]+").fullmatch
 _digits = re.compile(rb"[0-9]{1,18}").fullmatch
 
 MAX_NAMES = 1_024
-"""Header names remembered in lower case. Names are the sender's choice, so the memory is bounded."""
+"""Header names remembered in lower case. Names are the sender's choice, so the memory is bounded; full, it starts over: kept,
+what one stranger filled it with would slow everybody down for good."""
 
 _lower: dict[bytes, bytes] = {}
 
@@ -89,8 +90,9 @@ class _Collector:
         lower = _lower.get(name)
         if lower is None:
             lower = name.lower()
-            if len(_lower) < MAX_NAMES:
-                _lower[name] = lower
+            if len(_lower) >= MAX_NAMES:
+                _lower.clear()
+            _lower[name] = lower
         self.headers.append((lower, value))
 
 

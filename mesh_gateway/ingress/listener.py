@@ -161,9 +161,8 @@ class Listener:
     # ── the sweep ────────────────────────────────────────────────────────────────────────────
 
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(
-            SWEEP_SECONDS, self._tick
-        )  # first: no fault may end all deadlines
+        # First: no fault may end all deadlines.
+        self._timer = self._loop.call_later(SWEEP_SECONDS, self._tick)
         self.sweep(self._loop.time())
 
     def sweep(self, now: float) -> None:

@@ -80,8 +80,8 @@ class GroupCommit:
                 await self._wake.wait()
                 self._idle.clear()
                 # One look at the sockets (uvloop's; the standard loop looks after the next): what they hold by now came while
-                # the last batch was published and told of. Over Kafka that makes batches of 50 events where they were of 32,
-                # and takes a quarter off the whole gateway's CPU.
+                # the last batch was published and told of. With 64 producers over Kafka that made batches of 50 events
+                # where they were of 32, and took a quarter off the whole gateway's CPU; over the embedded store, 6 %.
                 await asyncio.sleep(0)
                 events, waiters = self._take()
                 tell(waiters, await self._outcome(events, waiters))

@@ -106,29 +106,48 @@ cdef inline bint has_scheme(Bytes value, Py_ssize_t size) noexcept:
 
 
 cdef inline bint is_usual_time(Bytes value, Py_ssize_t size) noexcept:
-    """A moment in UTC, on a day that every month has: as `attributes._USUAL_TIME`."""
-    cdef const char *shape = b"dddd-dd-ddTdd:dd:dd"
-    cdef Py_ssize_t i
-    cdef int month, day
-    if size < 20 or value[size - 1] != c"Z":
+    """A moment as most write it, on any day but 29 February: as `attributes._USUAL_TIME`."""
+    cdef Py_ssize_t end = size - 1 if size >= 20 and value[size - 1] == c"Z" else size - 6
+    cdef int hour
+    if end < 19 or not has_shape(value, b"dddd-dd-ddTdd:dd:dd", 19) or not is_usual_day(number(value + 5), number(value + 8)):
         return False
-    for i in range(19):
-        if shape[i] == c"d":
-            if not is_digit(value[i]):
-                return False
-        elif value[i] != <unsigned char>shape[i]:
+    if number(value + 11) > 23 or value[14] > c"5" or value[17] > c"5":
+        return False
+    if end < size - 1:
+        hour = number(value + end + 1)
+        if not (value[end] == c"+" or value[end] == c"-") or not has_shape(value + end + 1, b"dd:dd", 5):
             return False
-    month = (value[5] - 48) * 10 + value[6] - 48
-    day = (value[8] - 48) * 10 + value[9] - 48
-    if not (1 <= month <= 12 and 1 <= day <= 28):
-        return False
-    if (value[11] - 48) * 10 + value[12] - 48 > 23 or value[14] > c"5" or value[17] > c"5":
-        return False
-    if size == 20:
-        return True
-    if value[19] != c"." or size == 21:
-        return False
-    for i in range(20, size - 1):
+        if hour > 23 or value[end + 4] > c"5":
+            return False
+    return end == 19 or end > 20 and value[19] == c"." and are_digits(value + 20, end - 20)
+
+
+cdef inline bint has_shape(Bytes value, const char *shape, Py_ssize_t size) noexcept:
+    """`d` is for a digit, all else for itself."""
+    cdef Py_ssize_t i
+    for i in range(size):
+        if not (is_digit(value[i]) if shape[i] == c"d" else value[i] == <unsigned char>shape[i]):
+            return False
+    return True
+
+
+cdef inline bint are_digits(Bytes value, Py_ssize_t size) noexcept:
+    cdef Py_ssize_t i
+    for i in range(size):
         if not is_digit(value[i]):
             return False
     return True
+
+
+cdef inline int number(Bytes value) noexcept:
+    """Of two digits."""
+    return (value[0] - 48) * 10 + value[1] - 48
+
+
+cdef inline bint is_usual_day(int month, int day) noexcept:
+    """Of any year."""
+    if month == 2:
+        return 1 <= day <= 28
+    if month == 4 or month == 6 or month == 9 or month == 11:
+        return 1 <= day <= 30
+    return 1 <= month <= 12 and 1 <= day <= 31

@@ -39,6 +39,7 @@ VALUES = (
     b"\x7f", b"\xe9", "é".encode(), b"application/json", b"application/cloudevents+json", b"Application/CloudEvents", b"text/plain;a=b",
     b"text/plain; a=b; c=d", b"text/plain ;a=b", b"text/plain;", b'text/plain;a="b"', b"text/", b"/plain", b"a/b/c", b"a/b; c", b"a/b; =c",
     b"2026-10-01T12:00:00Z", b"2026-02-29T12:00:00Z", b"2026-10-01T24:00:00Z", b"2026-10-01T12:00:00+01:00", b"2026-10-01T12:00:00.Z",
+    b"2026-06-31T12:00:00Z", b"2026-12-31T12:00:00.5-23:60",
     b'{"flag":"boolean"}', b"[]", b"x" * 200,
 )  # fmt: skip
 

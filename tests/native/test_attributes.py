@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import date, timedelta
 
 import pytest
 
@@ -31,6 +32,24 @@ def test_the_usual_event_is_plainly_valid():
     assert is_plain(dict(list(USUAL.items())[:4]))
     assert is_plain(USUAL | {"datacontenttype": "application/json; charset=utf-8"})
     assert is_plain({name: USUAL[name] for name in reversed(USUAL)})
+
+
+@pytest.mark.parametrize("rest", ["T23:59:59Z", "T00:00:00.5+23:59", "T12:30:00-01:00"])
+def test_the_usual_event_is_of_any_day_that_every_year_has_and_of_any_zone(rest: str):
+    days = [f"2023-{month:02}-{day:02}" for month in range(14) for day in range(33)]
+    there = {str(date(2023, 1, 1) + timedelta(number)) for number in range(365)}
+
+    assert {day for day in days if is_plain(USUAL | {"time": day + rest})} == there
+    assert {day for day in days if attributes._USUAL_TIME(day + rest)} == there
+
+
+@pytest.mark.parametrize(
+    "time", ["T24:00:00Z", "T12:60:00Z", "T12:00:60Z", "T12:00:00", "T12:00:00+24:00", "T12:00:00+01:60",
+             "T12:00:00.Z", "T12:00:00.+01:00", "T12:00:00.5x+01:00", "T12:00:00 01:00", "T12:00+01:00", "T12:00:00+01:00Z", "+01:00", "Z"]
+)  # fmt: skip
+def test_a_moment_that_is_not_usual_is_left_to_the_rules(time: str):
+    assert not is_plain(USUAL | {"time": f"2026-11-30{time}"})
+    assert attributes._USUAL_TIME(f"2026-11-30{time}") is None
 
 
 @pytest.mark.parametrize("name", ["id", "source", "type", "specversion"])

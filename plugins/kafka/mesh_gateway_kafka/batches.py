@@ -27,8 +27,8 @@ _NOT_PLAIN = 0x37
 """Attributes of a batch that is compressed, of a transaction, or of control."""
 
 crc32c: Callable[[bytes | bytearray | memoryview], int] = native.PARTS.crc32c or calc_crc32c
-"""The checksum of a batch. By the processor's instruction it takes 0.1 µs off each event of 1 KiB instead of 1 µs, once written and
-once read."""
+"""The checksum of a batch. By the processor's instruction it costs 0.2 µs for 1,000 bytes instead of 0.7, once written and once
+read."""
 
 RECORD_OVERHEAD = 36
 """Bytes of a record beside its key, value and headers, at most."""

@@ -50,9 +50,8 @@ class Produce:
 
         Batches of one partition go in the order in which they were added; whoever adds waits for one before the next.
         """
-        if (
-            place in self._waiting
-        ):  # whoever waited for it was cancelled; a request has one batch of a partition
+        # Whoever waited for the one that is there was cancelled; a request has one batch of a partition.
+        if place in self._waiting:
             self._send()
         if not self._waiting:
             self._loop.call_soon(self._send)

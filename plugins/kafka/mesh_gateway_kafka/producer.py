@@ -1,7 +1,7 @@
 """An idempotent producer: each batch once and in its partition's order, however often it must be sent.
 
 aiokafka knows the cluster, connects and gives us our number; batches go over `Link`s of our own. Its producer sends the same, with
-three tasks and two queues between a batch and the socket: a tenth of an event over Kafka (decision 12).
+three tasks and two queues between a batch and the socket: with its checksum, a tenth of an event over Kafka (decision 12).
 
 Every batch of a partition has the sequence number that follows the one before. A broker takes a batch with the number that it
 waits for, calls one that it has taken already stored, and refuses any other. So a number is never used for two batches, unless the

@@ -38,10 +38,8 @@ class Record(NamedTuple):
         size = 36 + len(self.key or b"") + len(self.value or b"")
         if isinstance(self.headers, bytes):
             return size + len(self.headers)
-        for (
-            name,
-            value,
-        ) in self.headers:  # every event comes here: `sum` over a generator takes half as long again
+        # Without native parts every event comes here: `sum` over a generator takes half as long again.
+        for name, value in self.headers:
             size += len(name) + len(value) + 8
         return size
 
