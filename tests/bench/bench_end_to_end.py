@@ -59,23 +59,28 @@ class Case:
 
 
 def run(sitting: Sitting) -> Iterator[Row]:
-    for triggers in (1, 100, 1_000):
-        yield from _case(sitting, Case(f"end to end, {triggers} triggers", triggers))
+    yield from _cases(
+        sitting, *(Case(f"end to end, {triggers} triggers", triggers) for triggers in (1, 100, 1_000))
+    )
     yield from sitting.rows(partial(_idle, sitting), against=None, targets=TARGETS)
-    yield from _case(sitting, Case("end to end, 100 triggers, all on", 100, all_on=True))
-    yield from _case(sitting, Case("end to end, TLS in and out", tls=True))
+    yield from _cases(sitting, Case("end to end, 100 triggers, all on", 100, all_on=True))
+    yield from _cases(sitting, Case("end to end, TLS in and out", tls=True))
     for backing in REMOTE:
         case = Case(f"end to end over {backing.kind}", backing=backing)
         if backing.server:
-            yield from _case(sitting, case)
+            yield from _cases(sitting, case)
         else:
             yield absent(case.what, processes.no_server(backing))
 
 
-def _case(sitting: Sitting, case: Case) -> list[Row]:
-    servers = processes.servers(case.backing)
+def _cases(sitting: Sitting, *cases: Case) -> list[Row]:
+    """Each with the others in turn, so that all of them meet the same machine."""
+    servers = [pid for case in cases for pid in processes.servers(case.backing)]
     return sitting.rows(
-        lambda: [measured(sitting, case)], against="forward", targets=TARGETS, servers=servers
+        lambda: [measured(sitting, case) for case in cases],
+        against="forward",
+        targets=TARGETS,
+        servers=servers,
     )
 
 
