@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,26 @@ def test_too_few_free_ports_are_told(monkeypatch: pytest.MonkeyPatch):
 
     with pytest.raises(OSError, match="fewer than 3 of the ports 27000 to 27001 are free"):
         free_ports(3)
+
+
+ANOTHER = """
+import sys
+from mesh_gateway.testing import ports
+ports.BELOW_OUTGOING, ports.TRIES = range(int(sys.argv[1]), int(sys.argv[1]) + 1), 1
+print(ports.free_port())
+"""
+
+
+def test_a_port_is_given_once_also_when_nobody_listens_on_it_yet_and_another_process_asks(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    mine = free_ports(1)[0]
+    monkeypatch.setattr(ports, "BELOW_OUTGOING", range(mine, mine + 1))
+    monkeypatch.setattr(ports, "TRIES", 1)
+
+    with pytest.raises(OSError, match="fewer than 1 of the ports"):
+        free_ports(1)
+    another = subprocess.run(
+        [sys.executable, "-c", ANOTHER, str(mine)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "fewer than 1 of the ports" in another.stderr
